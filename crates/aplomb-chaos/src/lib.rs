@@ -1,0 +1,1 @@
+//! Injects seeded faults into a service.

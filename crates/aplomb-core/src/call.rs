@@ -1,0 +1,65 @@
+use http::{HeaderMap, HeaderName, Method};
+
+/// The header that names a unit of work (IETF draft *The Idempotency-Key HTTP Header Field*).
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What policies must know of a request after it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Call {
+    /// What repeating it could do.
+    pub safety: Safety,
+    /// Whether it carries an `Idempotency-Key`.
+    pub keyed: bool,
+}
+
+impl Call {
+    /// Reads a request's method and key.
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
+        Self {
+            safety: Safety::of(method),
+            keyed: headers.contains_key(IDEMPOTENCY_KEY),
+        }
+    }
+}
+
+/// What repeating a request could do, by its method (RFC 9110, section 9.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a method is idempotent or it is not"
+)]
+pub enum Safety {
+    /// GET, HEAD, OPTIONS, TRACE, PUT, DELETE: twice has the effect of once.
+    Idempotent,
+    /// POST, PATCH and every method we do not know: twice may have two effects.
+    Unsafe,
+}
+
+impl Safety {
+    /// The safety of a method.
+    pub fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET
+            | Method::HEAD
+            | Method::OPTIONS
+            | Method::TRACE
+            | Method::PUT
+            | Method::DELETE => Self::Idempotent,
+            _ => Self::Unsafe,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_we_do_not_know_is_unsafe() {
+        for unsafe_method in ["POST", "PATCH", "CONNECT", "LOCK", "get"] {
+            let method = Method::from_bytes(unsafe_method.as_bytes()).unwrap();
+            assert_eq!(Safety::of(&method), Safety::Unsafe, "{unsafe_method}");
+        }
+    }
+}

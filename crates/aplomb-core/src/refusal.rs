@@ -1,0 +1,136 @@
+use std::error::Error;
+use std::fmt;
+
+use crate::{Attempt, BoxError};
+
+/// Why a failed call was not sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The failure will not pass by itself.
+    Permanent,
+    /// The server said not to.
+    Told,
+    /// The body could not be sent again: over the cap, or a stream nobody kept.
+    Body,
+    /// Repeating it might do it twice: no key, or no promise that keys are honoured.
+    Unsafe,
+    /// Another layer or hop owns the retries of this dependency.
+    OwnedElsewhere,
+    /// All its attempts were used.
+    Attempts,
+    /// Too little time was left for an attempt to finish, or the server asked for too long a wait.
+    Time,
+    /// The retry budget was empty.
+    Budget,
+}
+
+impl Reason {
+    /// A word for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Permanent => "permanent",
+            Self::Told => "told",
+            Self::Body => "body",
+            Self::Unsafe => "unsafe",
+            Self::OwnedElsewhere => "owned_elsewhere",
+            Self::Attempts => "attempts",
+            Self::Time => "time",
+            Self::Budget => "budget",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Permanent => "the failure is permanent",
+            Self::Told => "the server said not to retry",
+            Self::Body => "the body cannot be sent again",
+            Self::Unsafe => "repeating it might do it twice; give it an idempotency key",
+            Self::OwnedElsewhere => "another layer owns its retries",
+            Self::Attempts => "all attempts were used",
+            Self::Time => "too little time was left",
+            Self::Budget => "the retry budget is empty",
+        })
+    }
+}
+
+/// Travels with the answer of a call that failed finally: in the response's extensions, or in the
+/// error's chain, where [`cause`](crate::cause) finds it.
+///
+/// Fallback, dead letter and metrics read it without knowing the layer that wrote it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotRetried {
+    /// Why the retrying ended.
+    pub reason: Reason,
+    /// The last attempt that was sent.
+    pub attempt: Attempt,
+}
+
+impl NotRetried {
+    /// A call that ended for `reason` after `attempt` was sent.
+    pub const fn new(reason: Reason, attempt: Attempt) -> Self {
+        Self { reason, attempt }
+    }
+
+    /// Wraps an error so that both it and this can be found by type.
+    pub fn because_of(self, error: impl Into<BoxError>) -> BoxError {
+        Box::new(Ended {
+            why: self,
+            first: error.into(),
+        })
+    }
+}
+
+impl fmt::Display for NotRetried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "not retried after attempt {}: {}",
+            self.attempt, self.reason
+        )
+    }
+}
+
+impl Error for NotRetried {}
+
+/// A call's own error, with why it was final beside it.
+///
+/// `why` is found by [`cause`](crate::cause), which looks into this type.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) why: NotRetried,
+    first: BoxError,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.first, self.why)
+    }
+}
+
+impl Error for Ended {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause;
+
+    #[test]
+    fn both_the_error_and_why_it_was_final_are_found() {
+        let why = NotRetried::new(Reason::Budget, Attempt::FIRST);
+        let error = why.because_of(std::io::Error::other("reset"));
+        assert_eq!(cause::<NotRetried>(&*error), Some(&why));
+        assert!(cause::<std::io::Error>(&*error).is_some());
+        assert_eq!(
+            error.to_string(),
+            "reset (not retried after attempt 1: the retry budget is empty)"
+        );
+    }
+}

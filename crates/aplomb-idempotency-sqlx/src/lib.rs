@@ -1,0 +1,1 @@
+//! Idempotency records on SQLite, committed in the caller's transaction.

@@ -1,0 +1,1 @@
+//! Runs each idempotency key once.

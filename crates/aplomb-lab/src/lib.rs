@@ -1,0 +1,1 @@
+//! The retry-storm lab: the real policies under virtual time.

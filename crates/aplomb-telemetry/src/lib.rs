@@ -1,0 +1,1 @@
+//! Every layer's events as prometheus metrics.

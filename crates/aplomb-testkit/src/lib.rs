@@ -1,0 +1,1 @@
+//! Checks that a layer honours tower's contract.

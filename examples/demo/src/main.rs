@@ -1,0 +1,3 @@
+//! One command: the services, the story, the check.
+
+fn main() {}
