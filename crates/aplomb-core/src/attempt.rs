@@ -37,6 +37,8 @@ impl fmt::Display for Attempt {
 pub struct Attempts(NonZeroU32);
 
 impl Attempts {
+    /// One send, no retry.
+    pub const ONE: Self = Self(NonZeroU32::MIN);
     /// No bound on the number of sends. Say it where you mean it: budget and total time remain.
     pub const UNLIMITED: Self = Self(NonZeroU32::MAX);
 

@@ -14,6 +14,11 @@ pub trait ReplayBody: Sized {
     /// longer than `cap` bytes.
     fn split(self, cap: usize) -> (Self, Option<Self::Kept>);
 
+    /// Whether all of its bytes are still there.
+    fn is_whole(_kept: &Self::Kept) -> bool {
+        true
+    }
+
     /// The same bytes once more, or `None` when they are gone.
     fn again(kept: &mut Self::Kept) -> Option<Self>;
 }

@@ -27,3 +27,11 @@ impl<E, F: Fn(&E)> Observe<E> for F {
         self(event);
     }
 }
+
+/// Two observers hear the same events, in this order.
+impl<E, A: Observe<E>, B: Observe<E>> Observe<E> for (A, B) {
+    fn observe(&self, event: &E) {
+        self.0.observe(event);
+        self.1.observe(event);
+    }
+}

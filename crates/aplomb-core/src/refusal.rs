@@ -26,6 +26,18 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: &[Self] = &[
+        Self::Permanent,
+        Self::Told,
+        Self::Body,
+        Self::Unsafe,
+        Self::OwnedElsewhere,
+        Self::Attempts,
+        Self::Time,
+        Self::Budget,
+    ];
+
     /// A word for metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {

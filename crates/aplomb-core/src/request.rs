@@ -36,6 +36,11 @@ pub trait Replay: Request + Sized {
     /// length is known is longer than `cap` bytes.
     fn split(self, cap: usize) -> (Self, Option<Self::Kept>);
 
+    /// Whether `again` would answer with a request, asked before anything is paid for it.
+    fn is_whole(_kept: &Self::Kept) -> bool {
+        true
+    }
+
     /// The same request once more, byte for byte, or `None` when its body is gone.
     fn again(kept: &mut Self::Kept) -> Option<Self>;
 }
@@ -78,6 +83,10 @@ impl<B: ReplayBody> Replay for http::Request<B> {
         let (body, kept) = body.split(cap);
         let kept = kept.map(|body| (parts.clone(), body));
         (Self::from_parts(parts, body), kept)
+    }
+
+    fn is_whole((_, body): &Self::Kept) -> bool {
+        B::is_whole(body)
     }
 
     fn again((parts, body): &mut Self::Kept) -> Option<Self> {

@@ -1,1 +1,68 @@
-//! x
+//! Retries that spend a budget.
+//!
+//! A retry is extra pressure on a dependency that may already be struggling. One caller that sends
+//! three times instead of once is patient; ten thousand that do it at once are an outage of their
+//! own. So a retry here is bought: calls that succeed at the first try earn a little, a retry costs
+//! about one, and the price rises while retries fail. In good times there is always enough; in an
+//! outage it dries up within a call or two, whatever the number of clients.
+//!
+//! And it is never bought twice: a request is repeated only when repeating cannot do its work twice.
+//!
+//! ```
+//! use aplomb_retry::{Budget, RetryLayer};
+//! use tower::{ServiceBuilder, service_fn};
+//! # use http::{Request, Response}; use http_body_util::Empty; use bytes::Bytes;
+//! # type Nothing = Empty<Bytes>;
+//!
+//! let client = ServiceBuilder::new()
+//!     .layer(RetryLayer::new(Budget::percent(20)).max_attempts(3))
+//!     .service(service_fn(|_: Request<Nothing>| async {
+//!         Ok::<_, std::io::Error>(Response::new(Nothing::new()))
+//!     }));
+//! # let _ = client;
+//! ```
+//!
+//! # What may be repeated
+//!
+//! | request | repeated |
+//! |---|---|
+//! | GET, HEAD, OPTIONS, TRACE, PUT, DELETE | after a transient failure |
+//! | POST, PATCH and others | only when provably unsent |
+//! | the same with an `Idempotency-Key`, towards an operation [declared](RetryLayer::honours_keys) to honour keys | after a transient failure, with the same key and bytes |
+//! | anything whose body is over the cap or a stream | never |
+//!
+//! # Defaults
+//!
+//! | what | default |
+//! |---|---|
+//! | [attempts](RetryLayer::max_attempts) | 3 |
+//! | [total](RetryLayer::total), looked at when an attempt fails | 3 s |
+//! | [backoff](RetryLayer::backoff) | full jitter, 50 ms doubling to 5 s |
+//! | [longest pushback obeyed](Rules::longest_pushback) | 60 s |
+//! | [body cap](RetryLayer::body_cap) | 64 KiB |
+//! | [keys honoured](RetryLayer::honours_keys) | no |
+//!
+//! # What comes back
+//!
+//! The first response or error that was not retried, as it came. Why it was final travels with it
+//! as [`NotRetried`](aplomb_core::NotRetried): in the response's extensions, or in the error's
+//! chain. The time per attempt is not this layer's: put `aplomb-deadline` inside it.
+//!
+//! # Cancellation
+//!
+//! Dropping the response future drops the attempt or the wait that it is in. A withdrawal whose
+//! attempt was not sent yet is returned to the budget.
+
+mod budget;
+mod event;
+mod future;
+mod layer;
+mod rules;
+mod service;
+
+pub use budget::{Account, Budget, Cost, Sent, Terms, Withdrawal};
+pub use event::RetryEvent;
+pub use future::ResponseFuture;
+pub use layer::RetryLayer;
+pub use rules::{Again, BodyIs, Progress, Rules};
+pub use service::Retry;

@@ -1,0 +1,262 @@
+use std::time::Duration;
+
+use aplomb_core::Rng;
+
+/// How long to wait before each retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    jitter: Jitter,
+    base: Duration,
+    cap: Duration,
+}
+
+/// How chance spreads a delay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Jitter {
+    /// Anything from nothing to the ceiling: spreads best.
+    Full,
+    /// At least half of the ceiling: never immediate.
+    Equal,
+    /// Between the base and three times the delay before.
+    Decorrelated,
+    /// None at all.
+    None,
+}
+
+impl Backoff {
+    /// Full jitter: anything from nothing to the ceiling, which starts at `base` and doubles up
+    /// to `cap`.
+    pub const fn full(base: Duration, cap: Duration) -> Self {
+        Self {
+            jitter: Jitter::Full,
+            base,
+            cap,
+        }
+    }
+
+    /// Equal jitter: half of the ceiling, with up to the other half added.
+    pub const fn equal(base: Duration, cap: Duration) -> Self {
+        Self {
+            jitter: Jitter::Equal,
+            base,
+            cap,
+        }
+    }
+
+    /// Decorrelated jitter: between `base` and three times the delay before, up to `cap`.
+    pub const fn decorrelated(base: Duration, cap: Duration) -> Self {
+        Self {
+            jitter: Jitter::Decorrelated,
+            base,
+            cap,
+        }
+    }
+
+    /// No jitter. Callers that fail together come back together; it is here to be compared with.
+    pub const fn exponential(base: Duration, cap: Duration) -> Self {
+        Self {
+            jitter: Jitter::None,
+            base,
+            cap,
+        }
+    }
+
+    /// For calls that somebody waits for: full jitter, base 50 ms, cap 5 s.
+    pub const fn interactive() -> Self {
+        Self::full(Duration::from_millis(50), Duration::from_secs(5))
+    }
+
+    /// For work that nobody watches: full jitter, base 50 ms, cap 60 s.
+    pub const fn background() -> Self {
+        Self::full(Duration::from_millis(50), Duration::from_secs(60))
+    }
+
+    /// The delays of one call, from its first retry on.
+    pub const fn delays(self) -> Delays {
+        Delays {
+            backoff: self,
+            retry: 0,
+            previous: self.base,
+        }
+    }
+
+    /// The longest delay before retry number `retry`, counted from 1.
+    pub fn ceiling(&self, retry: u32) -> Duration {
+        let doublings = retry.saturating_sub(1);
+        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        self.base.saturating_mul(factor).min(self.cap)
+    }
+
+    /// How chance spreads the delays.
+    pub const fn jitter(&self) -> Jitter {
+        self.jitter
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::interactive()
+    }
+}
+
+/// The delays of one call. Decorrelated jitter remembers the last one, so each call has its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Delays {
+    backoff: Backoff,
+    retry: u32,
+    previous: Duration,
+}
+
+impl Delays {
+    /// The delay before the next retry.
+    pub fn next(&mut self, rng: &mut Rng) -> Duration {
+        self.retry = self.retry.saturating_add(1);
+        let Backoff { jitter, base, cap } = self.backoff;
+        let ceiling = self.backoff.ceiling(self.retry);
+        self.previous = match jitter {
+            Jitter::Full => rng.up_to(ceiling),
+            Jitter::Equal => ceiling / 2 + rng.up_to(ceiling.saturating_sub(ceiling / 2)),
+            Jitter::Decorrelated => {
+                let least = base.min(cap);
+                let most = self.previous.saturating_mul(3).clamp(least, cap.max(least));
+                least + rng.up_to(most.saturating_sub(least))
+            }
+            Jitter::None => ceiling,
+        };
+        self.previous
+    }
+
+    /// The delay before the next retry when the server asked for `floor`.
+    ///
+    /// Never shorter than asked, and spread over at least a quarter of it: callers that were told
+    /// the same time must not all come back at it.
+    pub fn next_after(&mut self, floor: Duration, rng: &mut Rng) -> Duration {
+        let own = self.next(rng);
+        floor.saturating_add(own.max(rng.up_to(floor / 4)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aplomb_core::Rng;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ceilings_double_from_the_base_to_the_cap() {
+        let backoff = Backoff::full(ms(50), ms(300));
+        let ceilings: Vec<_> = (1..=5).map(|retry| backoff.ceiling(retry)).collect();
+        assert_eq!(ceilings, [ms(50), ms(100), ms(200), ms(300), ms(300)]);
+    }
+
+    #[test]
+    fn no_attempt_number_overflows() {
+        for jitter in [
+            Backoff::full,
+            Backoff::equal,
+            Backoff::decorrelated,
+            Backoff::exponential,
+        ] {
+            let backoff = jitter(Duration::from_secs(u64::MAX), Duration::MAX);
+            let mut delays = Delays {
+                retry: u32::MAX - 1,
+                ..backoff.delays()
+            };
+            let mut rng = Rng::seeded(1);
+            let _ = (delays.next(&mut rng), delays.next(&mut rng));
+            assert_eq!(backoff.ceiling(u32::MAX), Duration::MAX);
+        }
+    }
+
+    #[test]
+    fn full_jitter_is_uniform_at_the_cap() {
+        let (backoff, n) = (Backoff::full(ms(50), ms(1000)), 10_000_u32);
+        let mut rng = Rng::seeded(3);
+        let mut shares: Vec<f64> = (0..n)
+            .map(|_| {
+                Delays {
+                    retry: 20,
+                    ..backoff.delays()
+                }
+                .next(&mut rng)
+                .as_secs_f64()
+            })
+            .collect();
+        shares.sort_by(f64::total_cmp);
+        // Kolmogorov and Smirnov: at the 0.1 % level the distance stays below 1.95 / sqrt(n).
+        let distance = shares
+            .iter()
+            .enumerate()
+            .map(|(i, share)| (share - f64::from(u32::try_from(i).unwrap()) / f64::from(n)).abs())
+            .fold(0.0, f64::max);
+        assert!(distance < 1.95 / f64::from(n).sqrt(), "{distance}");
+    }
+
+    #[test]
+    fn two_calls_do_not_wait_alike() {
+        let dice = aplomb_core::Dice::seeded(1);
+        let wait = || Backoff::interactive().delays().next(&mut dice.roll());
+        assert_ne!(wait(), wait());
+    }
+
+    #[test]
+    fn a_pushback_is_spread_over_a_quarter_of_itself() {
+        let mut rng = Rng::seeded(9);
+        let waits: Vec<_> = (0..1000)
+            .map(|_| {
+                Backoff::full(ms(1), ms(1))
+                    .delays()
+                    .next_after(ms(1000), &mut rng)
+            })
+            .collect();
+        assert!(
+            waits
+                .iter()
+                .all(|wait| (ms(1000)..=ms(1250)).contains(wait))
+        );
+        assert!(
+            waits
+                .iter()
+                .max()
+                .unwrap()
+                .abs_diff(*waits.iter().min().unwrap())
+                > ms(240)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_delay_lies_within_its_law(
+            seed: u64, base in 0_u64..10_000, cap in 0_u64..100_000, retries in 1_u32..70
+        ) {
+            let (base, cap) = (ms(base), ms(cap));
+            let mut rng = Rng::seeded(seed);
+            let (mut full, mut equal) =
+                (Backoff::full(base, cap).delays(), Backoff::equal(base, cap).delays());
+            let mut decorrelated = Backoff::decorrelated(base, cap).delays();
+            for retry in 1..=retries {
+                let ceiling = Backoff::full(base, cap).ceiling(retry);
+                prop_assert!(ceiling <= cap);
+                prop_assert!(full.next(&mut rng) <= ceiling);
+                let half = equal.next(&mut rng);
+                prop_assert!(ceiling / 2 <= half && half <= ceiling);
+                let wait = decorrelated.next(&mut rng);
+                prop_assert!(base.min(cap) <= wait && wait <= cap);
+            }
+        }
+
+        #[test]
+        fn a_pushback_is_never_cut_short(seed: u64, floor in 0_u64..100_000, retries in 1_u32..20) {
+            let mut rng = Rng::seeded(seed);
+            let mut delays = Backoff::interactive().delays();
+            for _ in 0..retries {
+                prop_assert!(delays.next_after(ms(floor), &mut rng) >= ms(floor));
+            }
+        }
+    }
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+}

@@ -1,0 +1,182 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use aplomb_core::{BoxError, Deadline, DeadlineExceeded, Observe, Problem};
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
+
+use crate::event::DeadlineEvent;
+use crate::layer::EXPIRED;
+
+pin_project! {
+    /// The answer of a [`WithDeadline`](crate::WithDeadline).
+    pub struct ResponseFuture<F, O> {
+        #[pin]
+        bounded: Bounded<F>,
+        observer: O,
+    }
+}
+
+impl<F, O> ResponseFuture<F, O> {
+    pub(crate) fn new(inner: F, deadline: Deadline, observer: O) -> Self {
+        Self {
+            bounded: Bounded::until(inner, deadline),
+            observer,
+        }
+    }
+
+    pub(crate) fn unsent(observer: O) -> Self {
+        Self {
+            bounded: Bounded::Over,
+            observer,
+        }
+    }
+}
+
+impl<F, R, E, O> Future for ResponseFuture<F, O>
+where
+    F: Future<Output = Result<R, E>>,
+    E: Into<BoxError>,
+    O: Observe<DeadlineEvent>,
+{
+    type Output = Result<R, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match ready!(this.bounded.poll(cx)) {
+            Ok(result) => Poll::Ready(result.map_err(Into::into)),
+            Err(exceeded) => {
+                this.observer.observe(&event(exceeded));
+                Poll::Ready(Err(exceeded.into()))
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The answer of an [`Inherit`](crate::Inherit).
+    pub struct InheritFuture<F, O> {
+        #[pin]
+        bounded: Bounded<F>,
+        observer: Option<O>,
+    }
+}
+
+impl<F, O> InheritFuture<F, O> {
+    pub(crate) fn new(inner: F, deadline: Deadline, observer: O) -> Self {
+        Self {
+            bounded: Bounded::until(inner, deadline),
+            observer: Some(observer),
+        }
+    }
+
+    pub(crate) fn unlimited(inner: F) -> Self {
+        Self {
+            bounded: Bounded::Free { inner },
+            observer: None,
+        }
+    }
+
+    pub(crate) fn late(observer: O) -> Self {
+        Self {
+            bounded: Bounded::Over,
+            observer: Some(observer),
+        }
+    }
+}
+
+impl<F, R, E, O> Future for InheritFuture<F, O>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: From<Bytes>,
+    O: Observe<DeadlineEvent>,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match ready!(this.bounded.poll(cx)) {
+            Ok(result) => Poll::Ready(result),
+            Err(exceeded) => {
+                if let Some(observer) = this.observer {
+                    observer.observe(&event(exceeded));
+                }
+                Poll::Ready(Ok(expired(exceeded)))
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// An inner future, bounded or not.
+    #[project = BoundedProj]
+    enum Bounded<F> {
+        Free { #[pin] inner: F },
+        Until { #[pin] inner: F, #[pin] sleep: Sleep },
+        Over,
+    }
+}
+
+impl<F> Bounded<F> {
+    fn until(inner: F, deadline: Deadline) -> Self {
+        Self::Until {
+            inner,
+            sleep: sleep_until(deadline.instant()),
+        }
+    }
+}
+
+impl<F: Future> Future for Bounded<F> {
+    type Output = Result<F::Output, DeadlineExceeded>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.as_mut().project() {
+            BoundedProj::Free { inner } => inner.poll(cx).map(Ok),
+            BoundedProj::Over => Poll::Ready(Err(DeadlineExceeded::UNSENT)),
+            BoundedProj::Until { inner, sleep } => {
+                // An answer that is there counts, even when it came with the bell.
+                if let Poll::Ready(answer) = inner.poll(cx) {
+                    return Poll::Ready(Ok(answer));
+                }
+                ready!(sleep.poll(cx));
+                // The work ends now, not when somebody drops this future.
+                self.set(Self::Over);
+                Poll::Ready(Err(DeadlineExceeded::default()))
+            }
+        }
+    }
+}
+
+impl<F, O> fmt::Debug for ResponseFuture<F, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+impl<F, O> fmt::Debug for InheritFuture<F, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InheritFuture").finish_non_exhaustive()
+    }
+}
+
+fn event(exceeded: DeadlineExceeded) -> DeadlineEvent {
+    if exceeded.unsent {
+        DeadlineEvent::Unsent
+    } else {
+        DeadlineEvent::Exceeded
+    }
+}
+
+fn expired<R: From<Bytes>>(exceeded: DeadlineExceeded) -> Response<R> {
+    let problem = Problem::new(EXPIRED, "deadline exceeded", StatusCode::GATEWAY_TIMEOUT);
+    let detail = if exceeded.unsent {
+        "the caller's time was up before the request was looked at; nothing was done"
+    } else {
+        "the caller's time was up before the work was done; its outcome is unknown"
+    };
+    problem.detail(detail).into_response()
+}

@@ -1,0 +1,39 @@
+use std::time::Duration;
+
+use aplomb_core::{Attempt, Failure, Reason};
+
+/// What a retry did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RetryEvent {
+    /// An attempt failed, another was paid for and will be sent after a wait.
+    Waiting {
+        /// The attempt that failed.
+        failed: Attempt,
+        /// How it failed.
+        failure: Failure,
+        /// How long it waits.
+        wait: Duration,
+    },
+    /// An attempt after the first was sent.
+    Resent {
+        /// Which one.
+        attempt: Attempt,
+    },
+    /// The call succeeded, or ended in a way that is nobody's failure.
+    Done {
+        /// The last attempt.
+        attempt: Attempt,
+        /// Whether it counts as a success.
+        success: bool,
+    },
+    /// The call failed, finally.
+    Refused {
+        /// The last attempt.
+        attempt: Attempt,
+        /// How it failed.
+        failure: Failure,
+        /// Why there was no other.
+        reason: Reason,
+    },
+}

@@ -1,0 +1,163 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use aplomb_backoff::Backoff;
+use aplomb_core::{Attempts, Dice, HttpClassifier};
+use tower_layer::Layer;
+
+use crate::budget::Budget;
+use crate::rules::Rules;
+use crate::service::Retry;
+
+/// Puts retries that spend a budget around a service.
+///
+/// The budget and the dice are shared by everything made from this value or from its clones,
+/// however often a router applies it.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RetryLayer<C = HttpClassifier, O = ()> {
+    policy: Policy<C, O>,
+}
+
+/// What every call of a layer shares.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy<C, O> {
+    pub(crate) rules: Rules,
+    pub(crate) budget: Budget,
+    pub(crate) dice: Dice,
+    pub(crate) classify: C,
+    pub(crate) observer: O,
+    pub(crate) body_cap: usize,
+}
+
+impl RetryLayer {
+    /// Retries that spend `budget`, under the crate's defaults.
+    pub fn new(budget: Budget) -> Self {
+        Self {
+            policy: Policy {
+                rules: Rules::default(),
+                budget,
+                dice: Dice::from_entropy(),
+                classify: HttpClassifier,
+                observer: (),
+                body_cap: BODY_CAP,
+            },
+        }
+    }
+}
+
+impl<C, O> RetryLayer<C, O> {
+    /// At most so many sends, the first one included.
+    ///
+    /// # Panics
+    ///
+    /// When a plain number is 0. [`Attempts::UNLIMITED`] has no bound of its own.
+    pub fn max_attempts(mut self, attempts: impl Into<Attempts>) -> Self {
+        self.policy.rules.attempts = attempts.into();
+        self
+    }
+
+    /// No attempt starts that could not finish within this time of the call's beginning.
+    ///
+    /// It does not cut an attempt short: that is the deadline layer's work.
+    pub fn total(mut self, total: Duration) -> Self {
+        self.policy.rules.total = Some(total);
+        self
+    }
+
+    /// No bound on the total time but the one that the request inherited.
+    pub fn unlimited_total(mut self) -> Self {
+        self.policy.rules.total = None;
+        self
+    }
+
+    /// An attempt that has less time than this left is not started (1 ms by default).
+    pub fn least_useful(mut self, time: Duration) -> Self {
+        self.policy.rules.least_useful = time;
+        self
+    }
+
+    /// How long to wait between attempts.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.policy.rules.backoff = backoff;
+        self
+    }
+
+    /// Declares that the operation runs each idempotency key once, so that a POST or PATCH that
+    /// carries one may be repeated.
+    pub fn honours_keys(mut self) -> Self {
+        self.policy.rules.honours_keys = true;
+        self
+    }
+
+    /// Bodies longer than so many bytes go out once and are not kept (64 KiB by default).
+    pub fn body_cap(mut self, bytes: usize) -> Self {
+        self.policy.body_cap = bytes;
+        self
+    }
+
+    /// Throws these dice, for instance seeded ones.
+    pub fn dice(mut self, dice: Dice) -> Self {
+        self.policy.dice = dice;
+        self
+    }
+
+    /// Tells `observer` what happens.
+    pub fn observe<P>(self, observer: P) -> RetryLayer<C, P> {
+        let Policy {
+            rules,
+            budget,
+            dice,
+            classify,
+            body_cap,
+            ..
+        } = self.policy;
+        RetryLayer {
+            policy: Policy {
+                rules,
+                budget,
+                dice,
+                classify,
+                observer,
+                body_cap,
+            },
+        }
+    }
+
+    /// Lets `classify` decide what an answer means.
+    pub fn classify<D>(self, classify: D) -> RetryLayer<D, O> {
+        let Policy {
+            rules,
+            budget,
+            dice,
+            observer,
+            body_cap,
+            ..
+        } = self.policy;
+        RetryLayer {
+            policy: Policy {
+                rules,
+                budget,
+                dice,
+                classify,
+                observer,
+                body_cap,
+            },
+        }
+    }
+}
+
+impl<S, C: Clone, O: Clone> Layer<S> for RetryLayer<C, O> {
+    type Service = Retry<S, C, O>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        // The policy holds handles only: budget and dice are the layer's own, never new ones.
+        Retry {
+            inner,
+            policy: Arc::new(self.policy.clone()),
+        }
+    }
+}
+
+/// The longest body that is kept for the next attempt.
+const BODY_CAP: usize = 64 * 1024;

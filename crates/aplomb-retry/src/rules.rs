@@ -1,0 +1,201 @@
+//! The machine: decides after each failure whether the call is sent again.
+
+use std::time::Duration;
+
+use aplomb_backoff::{Backoff, Delays};
+use aplomb_core::time::Instant;
+use aplomb_core::{
+    Attempt, Attempts, Call, Deadline, Failure, FailureKind, Pushback, Reason, Rng, Safety,
+};
+
+use crate::budget::{Budget, Cost, Withdrawal};
+
+/// The limits of a call's retries.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Rules {
+    /// How many sends in all.
+    pub attempts: Attempts,
+    /// How long the call may take in all, looked at when an attempt fails.
+    pub total: Option<Duration>,
+    /// Less time than this is of no use to an attempt.
+    pub least_useful: Duration,
+    /// The delays between attempts.
+    pub backoff: Backoff,
+    /// A server that asks for a longer wait than this is not waited for.
+    pub longest_pushback: Duration,
+    /// Whether the operation is declared to honour idempotency keys.
+    pub honours_keys: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            attempts: Attempts::new(3),
+            total: Some(Duration::from_secs(3)),
+            least_useful: Duration::from_millis(1),
+            backoff: Backoff::interactive(),
+            longest_pushback: Duration::from_secs(60),
+            honours_keys: false,
+        }
+    }
+}
+
+impl Rules {
+    /// Begins a call at `now`, under its own total time and the deadline it inherited.
+    pub fn begin(&self, call: Call, inherited: Option<Deadline>, now: Instant) -> Progress {
+        let own = self.total.map(|total| Deadline::after(now, total));
+        let deadline = match (own, inherited) {
+            (Some(own), Some(inherited)) => Some(own.min(inherited)),
+            (own, inherited) => own.or(inherited),
+        };
+        let delays = self.backoff.delays();
+        Progress {
+            call,
+            deadline,
+            delays,
+            attempt: Attempt::FIRST,
+            free_spent: false,
+        }
+    }
+
+    /// Decides about a failure, in this order: will it pass, can the body be sent again, is that
+    /// safe, are attempts left, is there time, is it paid for.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the call is not sent again.
+    pub fn judge(
+        &self,
+        progress: &mut Progress,
+        failure: Failure,
+        body: BodyIs,
+        now: Instant,
+        rng: &mut Rng,
+        budget: &Budget,
+    ) -> Result<Again, Reason> {
+        let wait = self.allow(progress, failure, body, now, rng)?;
+        let cost = progress.cost(&failure);
+        let withdrawal = budget.withdraw(cost).ok_or(Reason::Budget)?;
+        progress.free_spent |= cost == Cost::FREE;
+        Ok(Again { wait, withdrawal })
+    }
+
+    /// Everything but the money: the wait before the next attempt, if there may be one.
+    ///
+    /// # Errors
+    ///
+    /// The reason why the call is not sent again.
+    pub fn allow(
+        &self,
+        progress: &mut Progress,
+        failure: Failure,
+        body: BodyIs,
+        now: Instant,
+        rng: &mut Rng,
+    ) -> Result<Duration, Reason> {
+        if failure.kind == FailureKind::Permanent {
+            return Err(Reason::Permanent);
+        }
+        if failure.pushback == Pushback::Stop {
+            return Err(Reason::Told);
+        }
+        if body == BodyIs::Gone {
+            return Err(Reason::Body);
+        }
+        if !self.is_safe(progress.call, failure.kind) {
+            return Err(Reason::Unsafe);
+        }
+        if self.attempts.end_at(progress.attempt) {
+            return Err(Reason::Attempts);
+        }
+        let wait = self.wait(progress, failure, rng)?;
+        let left = progress
+            .deadline
+            .map_or(Duration::MAX, |deadline| deadline.remaining(now));
+        if left < wait.saturating_add(self.least_useful) {
+            return Err(Reason::Time);
+        }
+        Ok(wait)
+    }
+
+    /// Twice must have the effect of once, or the first must provably not have happened.
+    fn is_safe(&self, call: Call, failure: FailureKind) -> bool {
+        match call.safety {
+            Safety::Idempotent => true,
+            Safety::Unsafe => failure == FailureKind::Unsent || call.keyed && self.honours_keys,
+        }
+    }
+
+    fn wait(
+        &self,
+        progress: &mut Progress,
+        failure: Failure,
+        rng: &mut Rng,
+    ) -> Result<Duration, Reason> {
+        match failure.pushback {
+            Pushback::After(floor) if floor > self.longest_pushback => Err(Reason::Time),
+            Pushback::After(floor) => Ok(progress.delays.next_after(floor, rng)),
+            _ if failure.stale_connection && !progress.free_spent => Ok(Duration::ZERO),
+            _ => Ok(progress.delays.next(rng)),
+        }
+    }
+}
+
+/// Whether the next attempt could carry the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the bytes are there or they are not"
+)]
+pub enum BodyIs {
+    /// They were kept.
+    Kept,
+    /// They were not, or no longer.
+    Gone,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    call: Call,
+    deadline: Option<Deadline>,
+    delays: Delays,
+    attempt: Attempt,
+    free_spent: bool,
+}
+
+impl Progress {
+    /// The attempt that was sent last.
+    pub const fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// What is known of the request.
+    pub const fn call(&self) -> Call {
+        self.call
+    }
+
+    /// The next attempt goes out.
+    pub const fn resent(&mut self) {
+        self.attempt = self.attempt.next();
+    }
+
+    /// What a retry after this failure costs: the first stale connection of a call is free.
+    pub const fn cost(&self, failure: &Failure) -> Cost {
+        if failure.stale_connection && !self.free_spent {
+            Cost::FREE
+        } else {
+            Cost::of(failure)
+        }
+    }
+}
+
+/// The call is sent again.
+#[derive(Debug)]
+pub struct Again {
+    /// After this long.
+    pub wait: Duration,
+    /// For this.
+    pub withdrawal: Withdrawal,
+}

@@ -1,0 +1,61 @@
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use aplomb_core::{Answer, Attempts, BoxError, Classify, Observe, Replay, time};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::event::RetryEvent;
+use crate::future::ResponseFuture;
+use crate::layer::Policy;
+
+/// A service that sends a failed request again while its budget allows. Made by
+/// [`RetryLayer`](crate::RetryLayer).
+#[derive(Debug)]
+pub struct Retry<S, C, O> {
+    pub(crate) inner: S,
+    pub(crate) policy: Arc<Policy<C, O>>,
+}
+
+impl<S: Clone, C, O> Clone for Retry<S, C, O> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            policy: Arc::clone(&self.policy),
+        }
+    }
+}
+
+impl<S, Req, C, O> Service<Req> for Retry<S, C, O>
+where
+    S: Service<Req> + Clone,
+    S::Response: Answer<Rest: Body>,
+    S::Error: Into<BoxError>,
+    Req: Replay,
+    C: Classify<S::Response>,
+    O: Observe<RetryEvent>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = ResponseFuture<S, Req, C, O>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut ready = mem::replace(&mut self.inner, clone);
+
+        let rules = &self.policy.rules;
+        let now = time::now();
+        let progress = rules.begin(request.call(), request.deadline(now), now);
+        let (request, kept) = match rules.attempts {
+            Attempts::ONE => (request, None),
+            _ => request.split(self.policy.body_cap),
+        };
+        let attempt = ready.call(request);
+        ResponseFuture::new(attempt, ready, kept, progress, Arc::clone(&self.policy))
+    }
+}
