@@ -28,7 +28,43 @@
 //! Defaults: full jitter, base 50 ms, cap 5 s ([`interactive`](Backoff::interactive)) or 60 s
 //! ([`background`](Backoff::background)). Full jitter finishes contended work with the fewest
 //! calls (AWS Architecture Blog, *Exponential Backoff And Jitter*, 2015).
+//!
+//! # Pacing a dependency
+//!
+//! A delay between the attempts of one call does not help a dependency that asked everybody to go
+//! away. [`BackoffLayer`] keeps one instant, "not before", that all callers share: it is set by a
+//! pushback or by failures in a row, and whoever calls earlier waits for it if its deadline allows.
+//! Else it fails at once with [`NotBefore`](aplomb_core::NotBefore), which says what is left.
+//!
+//! Waits are instants: a retry that slept until the dependency may be asked again finds the instant
+//! passed, so its wait and this one never add up.
+//!
+//! ```
+//! use aplomb_backoff::{Backoff, BackoffLayer};
+//!
+//! let layer = BackoffLayer::new(Backoff::interactive()).after_failures(3);
+//! # let _ = layer;
+//! ```
+//!
+//! | what | default |
+//! |---|---|
+//! | [failures in a row](BackoffLayer::after_failures) that begin a pause | 5 |
+//! | [longest wait](BackoffLayer::longest_wait) of a call without a deadline | 5 s |
+//! | [longest pause](BackoffLayer::longest_pause) that a pushback can ask for | 60 s |
+//! | [calls that may wait](BackoffLayer::waiters_max) at a time | 1,024 |
+//!
+//! Dropping a call that waits sends nothing and leaves nothing behind.
 
+mod event;
+mod future;
+mod layer;
+mod pace;
 mod schedule;
+mod service;
 
+pub use event::BackoffEvent;
+pub use future::ResponseFuture;
+pub use layer::BackoffLayer;
+pub use pace::{Generation, Pace, Ticks};
 pub use schedule::{Backoff, Delays, Jitter};
+pub use service::Paced;

@@ -81,6 +81,17 @@ impl Backoff {
         }
     }
 
+    /// A delay before retry number `retry`, for callers that keep no history of their own.
+    pub fn delay(&self, retry: u32, rng: &mut Rng) -> Duration {
+        let retry = retry.saturating_sub(1);
+        Delays {
+            backoff: *self,
+            retry,
+            previous: self.ceiling(retry),
+        }
+        .next(rng)
+    }
+
     /// The longest delay before retry number `retry`, counted from 1.
     pub fn ceiling(&self, retry: u32) -> Duration {
         let doublings = retry.saturating_sub(1);

@@ -4,7 +4,9 @@ use std::io;
 use http::{HeaderMap, StatusCode};
 
 use crate::cause::chain;
-use crate::{Answer, Call, DeadlineExceeded, Failure, FailureKind, Outcome, Pushback, retry_after};
+use crate::{
+    Answer, Call, DeadlineExceeded, Failure, FailureKind, NotBefore, Outcome, Pushback, retry_after,
+};
 
 /// Decides what an answer means.
 ///
@@ -81,6 +83,10 @@ fn meaning(error: &(dyn Error + 'static)) -> Option<Failure> {
             FailureKind::Timeout
         }));
     }
+    if let Some(error) = error.downcast_ref::<NotBefore>() {
+        let wait = Pushback::After(error.retry_after);
+        return Some(Failure::new(FailureKind::Unsent).pushback(wait));
+    }
     if error.is::<tokio::time::error::Elapsed>() {
         return Some(Failure::new(FailureKind::Timeout));
     }
@@ -150,10 +156,10 @@ fn of_hyper(error: &hyper::Error) -> Option<Failure> {
     }
     // The connection closed while the request was under way: the server may have acted (measured:
     // a server that commits, then cuts the connection, yields exactly this).
-    if error.is_incomplete_message() || error.is_closed() || error.is_body_write_aborted() {
+    if error.is_incomplete_message() || error.is_closed() {
         return Some(Failure::new(FailureKind::Transient));
     }
-    // hyper cancels a request that it took back from a connection before writing a byte of it.
+    // hyper cancels a request whose connection closed before a byte of it was written.
     if error.is_canceled() {
         return Some(Failure::stale());
     }

@@ -1,0 +1,22 @@
+use std::time::Duration;
+
+/// What pacing did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackoffEvent {
+    /// The dependency is left alone from now on, for this long.
+    Paused {
+        /// How long.
+        pause: Duration,
+    },
+    /// A call waits for the dependency.
+    Waiting {
+        /// How long.
+        wait: Duration,
+    },
+    /// A call could not wait that long, and was not sent.
+    Refused {
+        /// How long the dependency is still left alone.
+        left: Duration,
+    },
+}

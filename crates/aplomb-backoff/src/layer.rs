@@ -1,0 +1,236 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aplomb_core::time::{self, Instant};
+use aplomb_core::{
+    Deadline, Dice, Failure, FailureKind, HttpClassifier, Observe, Outcome, Pushback, Rng,
+};
+use tower_layer::Layer;
+
+use crate::event::BackoffEvent;
+use crate::pace::{Generation, Pace, Ticks};
+use crate::schedule::Backoff;
+use crate::service::Paced;
+
+/// Paces calls to a dependency that pushed back.
+///
+/// Everything made from this value or its clones shares one "not before".
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct BackoffLayer<C = HttpClassifier, O = ()> {
+    pub(crate) settings: Settings,
+    pub(crate) dependency: Arc<Dependency>,
+    pub(crate) dice: Dice,
+    pub(crate) classify: C,
+    pub(crate) observer: O,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) backoff: Backoff,
+    pub(crate) after_failures: u32,
+    pub(crate) longest_wait: Duration,
+    pub(crate) longest_pause: Duration,
+    pub(crate) waiters_max: usize,
+}
+
+/// What all callers of a dependency share.
+#[derive(Debug)]
+pub(crate) struct Dependency {
+    origin: Instant,
+    pace: AtomicU64,
+    pub(crate) waiters: AtomicUsize,
+}
+
+impl Dependency {
+    pub(crate) fn ticks(&self, now: Instant) -> Ticks {
+        Ticks::after(now.saturating_duration_since(self.origin))
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        Pace::from_word(self.pace.load(Ordering::Relaxed))
+    }
+
+    /// Changes the word; `change` may be asked more than once.
+    pub(crate) fn update(&self, mut change: impl FnMut(Pace) -> Pace) {
+        let mut seen = self.pace();
+        loop {
+            let next = change(seen);
+            // The word is all there is: it orders nothing else, so Relaxed is enough.
+            let exchanged = self.pace.compare_exchange_weak(
+                seen.to_word(),
+                next.to_word(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+            match exchanged {
+                Ok(_) => return,
+                Err(word) => seen = Pace::from_word(word),
+            }
+        }
+    }
+}
+
+impl BackoffLayer {
+    /// Leaves a dependency alone for as long as it asks, and for growing delays of `backoff` while
+    /// its calls fail in a row.
+    pub fn new(backoff: Backoff) -> Self {
+        let settings = Settings {
+            backoff,
+            after_failures: 5,
+            longest_wait: Duration::from_secs(5),
+            longest_pause: Duration::from_secs(60),
+            waiters_max: 1024,
+        };
+        let dependency = Arc::new(Dependency {
+            origin: time::now(),
+            pace: AtomicU64::new(Pace::clear().to_word()),
+            waiters: AtomicUsize::new(0),
+        });
+        let dice = Dice::from_entropy();
+        Self {
+            settings,
+            dependency,
+            dice,
+            classify: HttpClassifier,
+            observer: (),
+        }
+    }
+}
+
+impl<C, O> BackoffLayer<C, O> {
+    /// So many failures in a row begin a pause; every further one lengthens it.
+    pub fn after_failures(mut self, failures: u32) -> Self {
+        self.settings.after_failures = failures.max(1);
+        self
+    }
+
+    /// A call without a deadline waits no longer than this.
+    pub fn longest_wait(mut self, wait: Duration) -> Self {
+        self.settings.longest_wait = wait;
+        self
+    }
+
+    /// A pushback pauses for no longer than this, whatever it asks: a server, or somebody who
+    /// speaks in its name, must not silence a client for a day.
+    pub fn longest_pause(mut self, pause: Duration) -> Self {
+        self.settings.longest_pause = pause;
+        self
+    }
+
+    /// No more than so many calls wait at a time; others fail at once.
+    pub fn waiters_max(mut self, waiters: usize) -> Self {
+        self.settings.waiters_max = waiters;
+        self
+    }
+
+    /// Throws these dice, for instance seeded ones.
+    pub fn dice(mut self, dice: Dice) -> Self {
+        self.dice = dice;
+        self
+    }
+
+    /// Tells `observer` what happens.
+    pub fn observe<P>(self, observer: P) -> BackoffLayer<C, P> {
+        let Self {
+            settings,
+            dependency,
+            dice,
+            classify,
+            ..
+        } = self;
+        BackoffLayer {
+            settings,
+            dependency,
+            dice,
+            classify,
+            observer,
+        }
+    }
+
+    /// Lets `classify` decide what an answer means.
+    pub fn classify<D>(self, classify: D) -> BackoffLayer<D, O> {
+        let Self {
+            settings,
+            dependency,
+            dice,
+            observer,
+            ..
+        } = self;
+        BackoffLayer {
+            settings,
+            dependency,
+            dice,
+            classify,
+            observer,
+        }
+    }
+}
+
+impl<C, O> BackoffLayer<C, O> {
+    /// Until when a call that starts now may wait.
+    pub(crate) fn patience(&self, deadline: Option<Deadline>, now: Instant) -> Deadline {
+        deadline.unwrap_or_else(|| Deadline::after(now, self.settings.longest_wait))
+    }
+
+    /// Takes note of how a call went that was sent in generation `of`.
+    pub(crate) fn note(&self, of: Generation, outcome: Outcome)
+    where
+        O: Observe<BackoffEvent>,
+    {
+        match outcome {
+            Outcome::Success if self.dependency.pace().failures() > 0 => {
+                self.dependency.update(|pace| pace.succeeded(of));
+            }
+            Outcome::Failure(failure) if votes(failure.kind) => self.failed(of, failure),
+            _ => {}
+        }
+    }
+
+    fn failed(&self, of: Generation, failure: Failure)
+    where
+        O: Observe<BackoffEvent>,
+    {
+        let (now, rng) = (self.dependency.ticks(time::now()), self.dice.roll());
+        let mut paused = None;
+        self.dependency.update(|pace| {
+            let failed = pace.failed(of);
+            paused = self
+                .settings
+                .pause(failed, pace != failed, failure, rng.clone());
+            paused.map_or(failed, |pause| failed.pause(now, pause))
+        });
+        if let Some(pause) = paused {
+            self.observer.observe(&BackoffEvent::Paused { pause });
+        }
+    }
+}
+
+impl Settings {
+    /// How long the dependency is left alone after a failure, if at all.
+    fn pause(&self, pace: Pace, counted: bool, failure: Failure, mut rng: Rng) -> Option<Duration> {
+        if let Pushback::After(asked) = failure.pushback {
+            return Some(asked.min(self.longest_pause)).filter(|pause| !pause.is_zero());
+        }
+        let over = pace.failures().checked_sub(self.after_failures)?;
+        counted.then(|| self.backoff.delay(over + 1, &mut rng))
+    }
+}
+
+/// A key in flight elsewhere says nothing about the dependency, and what is permanent does not pass
+/// by leaving it alone.
+fn votes(kind: FailureKind) -> bool {
+    !matches!(kind, FailureKind::Pending | FailureKind::Permanent)
+}
+
+impl<S, C: Clone, O: Clone> Layer<S> for BackoffLayer<C, O> {
+    type Service = Paced<S, C, O>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Paced {
+            inner,
+            shared: Arc::new(self.clone()),
+        }
+    }
+}
