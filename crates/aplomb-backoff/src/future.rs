@@ -3,7 +3,6 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tower_service::Service;
 use crate::event::BackoffEvent;
 use crate::layer::{BackoffLayer, Dependency};
 use crate::pace::Generation;
+use crate::sync::Ordering;
 
 pin_project! {
     /// The answer of a [`Paced`](crate::Paced) service.

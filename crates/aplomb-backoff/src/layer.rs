@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aplomb_core::time::{self, Instant};
@@ -12,6 +11,7 @@ use crate::event::BackoffEvent;
 use crate::pace::{Generation, Pace, Ticks};
 use crate::schedule::Backoff;
 use crate::service::Paced;
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
 /// Paces calls to a dependency that pushed back.
 ///
@@ -54,21 +54,11 @@ impl Dependency {
 
     /// Changes the word; `change` may be asked more than once.
     pub(crate) fn update(&self, mut change: impl FnMut(Pace) -> Pace) {
-        let mut seen = self.pace();
-        loop {
-            let next = change(seen);
-            // The word is all there is: it orders nothing else, so Relaxed is enough.
-            let exchanged = self.pace.compare_exchange_weak(
-                seen.to_word(),
-                next.to_word(),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-            match exchanged {
-                Ok(_) => return,
-                Err(word) => seen = Pace::from_word(word),
-            }
-        }
+        // The word is all there is: it orders nothing else, so Relaxed is enough.
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.pace.fetch_update(set, fetch, |word| {
+            Some(change(Pace::from_word(word)).to_word())
+        });
     }
 }
 
@@ -232,5 +222,41 @@ impl<S, C: Clone, O: Clone> Layer<S> for BackoffLayer<C, O> {
             inner,
             shared: Arc::new(self.clone()),
         }
+    }
+}
+
+#[cfg(all(test, aplomb_loom))]
+mod loom_tests {
+    use super::*;
+
+    #[test]
+    fn two_calls_that_fail_together_begin_one_pause() {
+        loom::model(|| {
+            let layer = BackoffLayer::new(Backoff::interactive()).after_failures(1);
+            let sent = layer.dependency.pace().generation();
+            let failure = Failure::new(FailureKind::Transient);
+            let other = layer.clone();
+            let racing = loom::thread::spawn(move || other.note(sent, Outcome::Failure(failure)));
+            layer.note(sent, Outcome::Failure(failure));
+            racing.join().unwrap();
+            assert_eq!(layer.dependency.pace().failures(), 1);
+            assert_ne!(layer.dependency.pace().generation(), sent);
+        });
+    }
+
+    #[test]
+    fn a_success_that_races_a_pause_does_not_end_it() {
+        loom::model(|| {
+            let layer = BackoffLayer::new(Backoff::interactive());
+            let sent = layer.dependency.pace().generation();
+            let asked = Pushback::After(Duration::from_secs(2));
+            let failure = Failure::new(FailureKind::Throttled).pushback(asked);
+            let other = layer.clone();
+            let racing = loom::thread::spawn(move || other.note(sent, Outcome::Success));
+            layer.note(sent, Outcome::Failure(failure));
+            racing.join().unwrap();
+            let now = layer.dependency.ticks(time::now());
+            assert!(layer.dependency.pace().left(now) > Duration::from_secs(1));
+        });
     }
 }

@@ -61,6 +61,7 @@ mod layer;
 mod pace;
 mod schedule;
 mod service;
+mod sync;
 
 pub use event::BackoffEvent;
 pub use future::ResponseFuture;

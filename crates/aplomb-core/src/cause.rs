@@ -19,10 +19,9 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// ```
 pub fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|error| {
-        error.downcast_ref().or_else(|| {
-            let ended: &dyn Error = &error.downcast_ref::<Ended>()?.why;
-            ended.downcast_ref()
-        })
+        error
+            .downcast_ref()
+            .or_else(|| error.downcast_ref::<Ended>()?.beside())
     })
 }
 

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Duration;
 
 /// What an answer means to every layer.
@@ -81,6 +82,26 @@ pub enum FailureKind {
     Pending,
     /// Trying again cannot help: 501, 505, TLS, protocol.
     Permanent,
+}
+
+impl FailureKind {
+    /// A word for labels and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsent => "unsent",
+            Self::Timeout => "timeout",
+            Self::Transient => "transient",
+            Self::Throttled => "throttled",
+            Self::Pending => "pending",
+            Self::Permanent => "permanent",
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// What the server asked for when it failed.

@@ -1,7 +1,7 @@
 use std::error::Error;
 use std::fmt;
 
-use crate::{Attempt, BoxError};
+use crate::{Attempt, BoxError, CallRecord};
 
 /// Why a failed call was not sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -89,8 +89,14 @@ impl NotRetried {
 
     /// Wraps an error so that both it and this can be found by type.
     pub fn because_of(self, error: impl Into<BoxError>) -> BoxError {
+        self.recorded(error, None)
+    }
+
+    /// Wraps an error with this and with the record of its call.
+    pub fn recorded(self, error: impl Into<BoxError>, record: Option<CallRecord>) -> BoxError {
         Box::new(Ended {
             why: self,
+            record,
             first: error.into(),
         })
     }
@@ -110,11 +116,21 @@ impl Error for NotRetried {}
 
 /// A call's own error, with why it was final beside it.
 ///
-/// `why` is found by [`cause`](crate::cause), which looks into this type.
+/// [`cause`](crate::cause) looks into it.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    pub(crate) why: NotRetried,
+    why: NotRetried,
+    record: Option<CallRecord>,
     first: BoxError,
+}
+
+impl Ended {
+    /// What stands beside the error, if it is an `E`.
+    pub(crate) fn beside<E: Error + 'static>(&self) -> Option<&E> {
+        let why: &dyn Error = &self.why;
+        let record = self.record.as_ref().map(|record| record as &dyn Error);
+        why.downcast_ref().or_else(|| record?.downcast_ref())
+    }
 }
 
 impl fmt::Display for Ended {

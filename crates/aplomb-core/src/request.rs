@@ -1,7 +1,7 @@
 use http::{HeaderMap, Method, request::Parts};
 
 use crate::time::Instant;
-use crate::{Call, Deadline, ReplayBody};
+use crate::{Call, Deadline, KeepRecord, OperationClass, ReplayBody};
 
 /// What every layer may read of a request, and write on it.
 ///
@@ -20,6 +20,16 @@ pub trait Request {
     fn deadline(&self, now: Instant) -> Option<Deadline>;
     /// Leaves a deadline for the layers inside.
     fn set_deadline(&mut self, deadline: Deadline, now: Instant);
+
+    /// The class of operation it is part of: the one it names, else by its method and key.
+    fn class(&self) -> OperationClass {
+        OperationClass::of(self.call())
+    }
+
+    /// Whether it asks for a record of its call.
+    fn wants_record(&self) -> bool {
+        false
+    }
 
     /// What policies must know of it after it was sent.
     fn call(&self) -> Call {
@@ -72,6 +82,15 @@ impl<B> Request for http::Request<B> {
 
     fn set_deadline(&mut self, deadline: Deadline, _: Instant) {
         self.extensions_mut().insert(deadline);
+    }
+
+    fn wants_record(&self) -> bool {
+        self.extensions().get::<KeepRecord>().is_some()
+    }
+
+    fn class(&self) -> OperationClass {
+        let named = self.extensions().get().copied();
+        named.unwrap_or_else(|| OperationClass::of(self.call()))
     }
 }
 
@@ -159,6 +178,18 @@ mod tests {
             .body(())
             .unwrap();
         assert_eq!(Request::authority(&request), Some("stock:7001"));
+    }
+
+    #[test]
+    fn a_request_names_its_class_or_lets_its_method_tell() {
+        let mut request = http::Request::post("/").body(()).unwrap();
+        assert_eq!(request.class(), OperationClass::Confirm);
+        request
+            .headers_mut()
+            .insert(crate::IDEMPOTENCY_KEY, "k".parse().unwrap());
+        assert_eq!(request.class(), OperationClass::KeyedWrite);
+        request.extensions_mut().insert(OperationClass::Deferred);
+        assert_eq!(request.class(), OperationClass::Deferred);
     }
 
     #[test]

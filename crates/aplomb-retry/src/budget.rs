@@ -6,9 +6,10 @@
 //! second thought, and finds out cheaply that the dependency is back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use aplomb_core::{Failure, FailureKind, Pushback, Ratio};
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// A retry budget, shared by every clone: keep one for each dependency and class of operation.
 ///

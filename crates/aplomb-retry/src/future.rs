@@ -7,15 +7,15 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use aplomb_core::{
-    Answer, BoxError, Classify, Failure, FailureKind, NotRetried, Observe, Outcome, Reason, Replay,
-    time,
+    Answer, BoxError, CallRecord, Classify, Decision, Failure, FailureKind, NotRetried, Observe,
+    Outcome, Reason, Replay, time,
 };
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_service::Service;
 
-use crate::budget::{Sent, Withdrawal};
+use crate::budget::{Budget, Sent, Withdrawal};
 use crate::event::RetryEvent;
 use crate::layer::Policy;
 use crate::rules::{Again, BodyIs, Progress};
@@ -57,12 +57,14 @@ struct Next<Req> {
 }
 
 /// What a call carries from one attempt to the next.
-struct Running<S, K, C, O> {
-    service: S,
-    kept: Option<K>,
-    progress: Progress,
-    sent: Option<Sent>,
-    policy: Arc<Policy<C, O>>,
+pub(crate) struct Running<S, K, C, O> {
+    pub(crate) service: S,
+    pub(crate) kept: Option<K>,
+    pub(crate) progress: Progress,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) sent: Option<Sent>,
+    pub(crate) record: Option<CallRecord>,
+    pub(crate) policy: Arc<Policy<C, O>>,
 }
 
 impl<S, Req, C, O> ResponseFuture<S, Req, C, O>
@@ -71,20 +73,7 @@ where
     S::Response: Answer,
     Req: Replay,
 {
-    pub(crate) fn new(
-        attempt: S::Future,
-        service: S,
-        kept: Option<Req::Kept>,
-        progress: Progress,
-        policy: Arc<Policy<C, O>>,
-    ) -> Self {
-        let call = Running {
-            service,
-            kept,
-            progress,
-            sent: None,
-            policy,
-        };
+    pub(crate) fn new(attempt: S::Future, call: Running<S, Req::Kept, C, O>) -> Self {
         Self {
             state: State::Calling { attempt },
             call,
@@ -166,7 +155,7 @@ impl<S, K, C, O> Running<S, K, C, O> {
             Outcome::Failure(failure) => self.failed(failure, result),
             outcome => {
                 self.ended(outcome);
-                Settled::Done(result)
+                Settled::Done(result.map(|response| self.recorded(response)))
             }
         }
     }
@@ -178,7 +167,7 @@ impl<S, K, C, O> Running<S, K, C, O> {
         let (attempt, success) = (self.progress.attempt(), outcome == Outcome::Success);
         match self.sent.take() {
             Some(sent) if success => sent.succeeded(),
-            None if success => self.policy.budget.deposit(),
+            None if success => self.budget().deposit(),
             _ => {}
         }
         self.policy
@@ -200,8 +189,19 @@ impl<S, K, C, O> Running<S, K, C, O> {
         {
             sent.failed();
         }
-        let attempt = self.progress.attempt();
-        match self.next(failure) {
+        let (attempt, before) = (self.progress.attempt(), self.budget().balance());
+        let next = self.next(failure);
+        let after = self.budget().balance();
+        if let Some(record) = &mut self.record {
+            let then = next
+                .as_ref()
+                .map(|(wait, _)| *wait)
+                .map_err(|reason| *reason);
+            record
+                .decisions
+                .push(Decision::new(attempt, failure, then).balance(before, after));
+        }
+        match next {
             Ok((wait, next)) => {
                 let event = RetryEvent::Waiting {
                     failed: attempt,
@@ -222,7 +222,7 @@ impl<S, K, C, O> Running<S, K, C, O> {
                     reason,
                 };
                 self.policy.observer.observe(&event);
-                Settled::Done(annotate(result, NotRetried::new(reason, attempt)))
+                Settled::Done(self.annotate(result, NotRetried::new(reason, attempt)))
             }
         }
     }
@@ -233,18 +233,21 @@ impl<S, K, C, O> Running<S, K, C, O> {
         Req: Replay<Kept = K>,
     {
         let Policy {
-            rules,
-            budget,
+            settings,
+            purse,
             dice,
             ..
         } = &*self.policy;
+        let budget = purse.open(self.budget.as_ref());
         let body = match &self.kept {
             Some(kept) if Req::is_whole(kept) => BodyIs::Kept,
             _ => BodyIs::Gone,
         };
         let (now, mut rng) = (time::now(), dice.roll());
         let Again { wait, withdrawal } =
-            rules.judge(&mut self.progress, failure, body, now, &mut rng, budget)?;
+            settings
+                .rules
+                .judge(&mut self.progress, failure, body, now, &mut rng, budget)?;
         // A stream may have ended meanwhile: then the withdrawal goes back by its drop.
         let request = self
             .kept
@@ -272,6 +275,33 @@ impl<S, K, C, O> Running<S, K, C, O> {
             .observer
             .observe(&RetryEvent::Resent { attempt });
         self.service.call(next.request)
+    }
+
+    fn budget(&self) -> &Budget {
+        self.policy.purse.open(self.budget.as_ref())
+    }
+
+    /// Leaves why there was no other attempt beside the answer.
+    fn annotate<R: Answer>(
+        &mut self,
+        result: Result<R, BoxError>,
+        why: NotRetried,
+    ) -> Result<R, BoxError> {
+        match result {
+            Ok(mut response) => {
+                response.extensions_mut().insert(why);
+                Ok(self.recorded(response))
+            }
+            Err(error) => Err(why.recorded(error, self.record.take())),
+        }
+    }
+
+    /// Leaves the record beside a response, if it was asked for.
+    fn recorded<R: Answer>(&mut self, mut response: R) -> R {
+        if let Some(record) = self.record.take() {
+            response.extensions_mut().insert(record);
+        }
+        response
     }
 }
 
@@ -303,16 +333,6 @@ fn drain<B: Body>(mut rest: Pin<&mut Option<B>>, drained: &mut usize, cx: &mut C
             }
             Poll::Ready(_) => rest.set(None),
         }
-    }
-}
-
-fn annotate<R: Answer>(result: Result<R, BoxError>, why: NotRetried) -> Result<R, BoxError> {
-    match result {
-        Ok(mut response) => {
-            response.extensions_mut().insert(why);
-            Ok(response)
-        }
-        Err(error) => Err(why.because_of(error)),
     }
 }
 

@@ -5,7 +5,7 @@ use aplomb_backoff::Backoff;
 use aplomb_core::{Attempts, Dice, HttpClassifier};
 use tower_layer::Layer;
 
-use crate::budget::Budget;
+use crate::budgets::Purse;
 use crate::rules::Rules;
 use crate::service::Retry;
 
@@ -22,27 +22,38 @@ pub struct RetryLayer<C = HttpClassifier, O = ()> {
 /// What every call of a layer shares.
 #[derive(Clone, Debug)]
 pub(crate) struct Policy<C, O> {
-    pub(crate) rules: Rules,
-    pub(crate) budget: Budget,
+    pub(crate) settings: Settings,
+    pub(crate) purse: Purse,
     pub(crate) dice: Dice,
     pub(crate) classify: C,
     pub(crate) observer: O,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) rules: Rules,
     pub(crate) body_cap: usize,
+    pub(crate) keep_records: bool,
 }
 
 impl RetryLayer {
-    /// Retries that spend `budget`, under the crate's defaults.
-    pub fn new(budget: Budget) -> Self {
-        Self {
-            policy: Policy {
-                rules: Rules::default(),
-                budget,
-                dice: Dice::from_entropy(),
-                classify: HttpClassifier,
-                observer: (),
-                body_cap: BODY_CAP,
-            },
-        }
+    /// Retries that spend one [`Budget`](crate::Budget), or one of many
+    /// [`Budgets`](crate::Budgets), under the crate's defaults.
+    pub fn new(budget: impl Into<Purse>) -> Self {
+        let settings = Settings {
+            rules: Rules::default(),
+            body_cap: BODY_CAP,
+            keep_records: false,
+        };
+        let (purse, dice) = (budget.into(), Dice::from_entropy());
+        let policy = Policy {
+            settings,
+            purse,
+            dice,
+            classify: HttpClassifier,
+            observer: (),
+        };
+        Self { policy }
     }
 }
 
@@ -53,7 +64,7 @@ impl<C, O> RetryLayer<C, O> {
     ///
     /// When a plain number is 0. [`Attempts::UNLIMITED`] has no bound of its own.
     pub fn max_attempts(mut self, attempts: impl Into<Attempts>) -> Self {
-        self.policy.rules.attempts = attempts.into();
+        self.policy.settings.rules.attempts = attempts.into();
         self
     }
 
@@ -61,38 +72,38 @@ impl<C, O> RetryLayer<C, O> {
     ///
     /// It does not cut an attempt short: that is the deadline layer's work.
     pub fn total(mut self, total: Duration) -> Self {
-        self.policy.rules.total = Some(total);
+        self.policy.settings.rules.total = Some(total);
         self
     }
 
     /// No bound on the total time but the one that the request inherited.
     pub fn unlimited_total(mut self) -> Self {
-        self.policy.rules.total = None;
+        self.policy.settings.rules.total = None;
         self
     }
 
     /// An attempt that has less time than this left is not started (1 ms by default).
     pub fn least_useful(mut self, time: Duration) -> Self {
-        self.policy.rules.least_useful = time;
+        self.policy.settings.rules.least_useful = time;
         self
     }
 
     /// How long to wait between attempts.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
-        self.policy.rules.backoff = backoff;
+        self.policy.settings.rules.backoff = backoff;
         self
     }
 
     /// Declares that the operation runs each idempotency key once, so that a POST or PATCH that
     /// carries one may be repeated.
     pub fn honours_keys(mut self) -> Self {
-        self.policy.rules.honours_keys = true;
+        self.policy.settings.rules.honours_keys = true;
         self
     }
 
     /// Bodies longer than so many bytes go out once and are not kept (64 KiB by default).
     pub fn body_cap(mut self, bytes: usize) -> Self {
-        self.policy.body_cap = bytes;
+        self.policy.settings.body_cap = bytes;
         self
     }
 
@@ -102,24 +113,29 @@ impl<C, O> RetryLayer<C, O> {
         self
     }
 
+    /// Leaves an [`aplomb_core::CallRecord`] beside every answer. A single call asks for its own
+    /// with an [`aplomb_core::KeepRecord`] in its extensions.
+    pub fn keep_records(mut self) -> Self {
+        self.policy.settings.keep_records = true;
+        self
+    }
+
     /// Tells `observer` what happens.
     pub fn observe<P>(self, observer: P) -> RetryLayer<C, P> {
         let Policy {
-            rules,
-            budget,
+            settings,
+            purse,
             dice,
             classify,
-            body_cap,
             ..
         } = self.policy;
         RetryLayer {
             policy: Policy {
-                rules,
-                budget,
+                settings,
+                purse,
                 dice,
                 classify,
                 observer,
-                body_cap,
             },
         }
     }
@@ -127,21 +143,19 @@ impl<C, O> RetryLayer<C, O> {
     /// Lets `classify` decide what an answer means.
     pub fn classify<D>(self, classify: D) -> RetryLayer<D, O> {
         let Policy {
-            rules,
-            budget,
+            settings,
+            purse,
             dice,
             observer,
-            body_cap,
             ..
         } = self.policy;
         RetryLayer {
             policy: Policy {
-                rules,
-                budget,
+                settings,
+                purse,
                 dice,
                 classify,
                 observer,
-                body_cap,
             },
         }
     }

@@ -54,13 +54,16 @@
 //! attempt was not sent yet is returned to the budget.
 
 mod budget;
+mod budgets;
 mod event;
 mod future;
 mod layer;
 mod rules;
 mod service;
+mod sync;
 
 pub use budget::{Account, Budget, Cost, Sent, Terms, Withdrawal};
+pub use budgets::{Budgets, Purse};
 pub use event::RetryEvent;
 pub use future::ResponseFuture;
 pub use layer::RetryLayer;

@@ -2,13 +2,13 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use aplomb_core::{Answer, Attempts, BoxError, Classify, Observe, Replay, time};
+use aplomb_core::{Answer, Attempts, BoxError, CallRecord, Classify, Observe, Replay, time};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::event::RetryEvent;
-use crate::future::ResponseFuture;
-use crate::layer::Policy;
+use crate::future::{ResponseFuture, Running};
+use crate::layer::{Policy, Settings};
 
 /// A service that sends a failed request again while its budget allows. Made by
 /// [`RetryLayer`](crate::RetryLayer).
@@ -48,14 +48,30 @@ where
         let clone = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, clone);
 
-        let rules = &self.policy.rules;
+        let Settings {
+            rules,
+            body_cap,
+            keep_records,
+        } = &self.policy.settings;
         let now = time::now();
         let progress = rules.begin(request.call(), request.deadline(now), now);
+        let record = (*keep_records || request.wants_record()).then(CallRecord::default);
+        let budget = self.policy.purse.own(&request);
         let (request, kept) = match rules.attempts {
             Attempts::ONE => (request, None),
-            _ => request.split(self.policy.body_cap),
+            _ => request.split(*body_cap),
         };
         let attempt = ready.call(request);
-        ResponseFuture::new(attempt, ready, kept, progress, Arc::clone(&self.policy))
+        let policy = Arc::clone(&self.policy);
+        let call = Running {
+            service: ready,
+            kept,
+            progress,
+            budget,
+            sent: None,
+            record,
+            policy,
+        };
+        ResponseFuture::new(attempt, call)
     }
 }
