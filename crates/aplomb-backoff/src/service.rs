@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use aplomb_core::{BoxError, Classify, Observe, Request, time};
+use aplomb_core::{BoxError, Classify, Deadline, Observe, Request, time};
 use tower_service::Service;
 
 use crate::event::BackoffEvent;
@@ -51,8 +51,10 @@ where
         let (call, shared) = (request.call(), Arc::clone(&self.shared));
         match now {
             Some(now) if !left.is_zero() => {
-                // The ready service stays behind: what it holds must not be held while waiting.
-                let patience = self.shared.patience(request.deadline(now), now);
+                // The ready service is let go: what it holds must not be held while waiting, least
+                // of all by a caller that waits for a clone of it.
+                self.inner = self.inner.clone();
+                let patience = self.shared.patience(Deadline::of(&request, now), now);
                 let later = self.inner.clone();
                 ResponseFuture::later(request, later, left, patience, call, shared)
             }

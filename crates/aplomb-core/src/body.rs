@@ -10,9 +10,9 @@ pub trait ReplayBody: Sized {
     /// What the next attempt needs of it.
     type Kept;
 
-    /// The body for this attempt, and what the next one needs; nothing when it is known to be
-    /// longer than `cap` bytes.
-    fn split(self, cap: usize) -> (Self, Option<Self::Kept>);
+    /// Keeps what the next attempt needs, before this one sends the body; nothing when the body is
+    /// known to be longer than `cap` bytes.
+    fn keep(&mut self, cap: usize) -> Option<Self::Kept>;
 
     /// Whether all of its bytes are still there.
     fn is_whole(_kept: &Self::Kept) -> bool {
@@ -26,10 +26,9 @@ pub trait ReplayBody: Sized {
 impl<D: Buf + Clone> ReplayBody for Full<D> {
     type Kept = Self;
 
-    fn split(self, cap: usize) -> (Self, Option<Self>) {
-        let length = http_body::Body::size_hint(&self).lower();
-        let kept = (length <= cap as u64).then(|| self.clone());
-        (self, kept)
+    fn keep(&mut self, cap: usize) -> Option<Self> {
+        let length = http_body::Body::size_hint(self).lower();
+        (length <= cap as u64).then(|| self.clone())
     }
 
     fn again(kept: &mut Self) -> Option<Self> {
@@ -40,8 +39,8 @@ impl<D: Buf + Clone> ReplayBody for Full<D> {
 impl<D: Buf> ReplayBody for Empty<D> {
     type Kept = ();
 
-    fn split(self, _: usize) -> (Self, Option<()>) {
-        (self, Some(()))
+    fn keep(&mut self, _: usize) -> Option<()> {
+        Some(())
     }
 
     fn again((): &mut ()) -> Option<Self> {
@@ -53,8 +52,8 @@ impl<D: Buf> ReplayBody for Empty<D> {
 impl ReplayBody for () {
     type Kept = ();
 
-    fn split(self, _: usize) -> ((), Option<()>) {
-        ((), Some(()))
+    fn keep(&mut self, _: usize) -> Option<()> {
+        Some(())
     }
 
     fn again((): &mut ()) -> Option<()> {

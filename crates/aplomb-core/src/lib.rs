@@ -51,7 +51,7 @@ pub use call::{Call, IDEMPOTENCY_KEY, Safety};
 pub use cause::{BoxError, cause};
 pub use class::OperationClass;
 pub use classify::{Classify, HttpClassifier};
-pub use deadline::{Deadline, DeadlineExceeded, EXPECTED_TIMEOUT};
+pub use deadline::{Deadline, DeadlineExceeded, EXPECTED_TIMEOUT, GRPC_TIMEOUT, Scope};
 pub use dice::{Dice, Rng};
 pub use observe::Observe;
 pub use outcome::{Failure, FailureKind, Outcome, Pushback};

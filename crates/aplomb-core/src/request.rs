@@ -1,4 +1,4 @@
-use http::{HeaderMap, Method, request::Parts};
+use http::{HeaderMap, Method};
 
 use crate::time::Instant;
 use crate::{Call, Deadline, KeepRecord, OperationClass, ReplayBody};
@@ -16,10 +16,8 @@ pub trait Request {
     fn headers_mut(&mut self) -> &mut HeaderMap;
     /// Host and port that it goes to, without credentials.
     fn authority(&self) -> Option<&str>;
-    /// The deadline that an outer layer left for it.
+    /// The deadline that it carries; [`Deadline::of`] knows the one in force as well.
     fn deadline(&self, now: Instant) -> Option<Deadline>;
-    /// Leaves a deadline for the layers inside.
-    fn set_deadline(&mut self, deadline: Deadline, now: Instant);
 
     /// The class of operation it is part of: the one it names, else by its method and key.
     fn class(&self) -> OperationClass {
@@ -37,14 +35,14 @@ pub trait Request {
     }
 }
 
-/// A request that can be split into this attempt and what the next attempt needs.
+/// A request of which can be kept what the next attempt needs.
 pub trait Replay: Request + Sized {
     /// What the next attempt needs: cheap to hold, shared where the body is.
     type Kept;
 
-    /// Splits the request. Nothing is kept when it can never be sent again, or when a body whose
-    /// length is known is longer than `cap` bytes.
-    fn split(self, cap: usize) -> (Self, Option<Self::Kept>);
+    /// Keeps what the next attempt needs, before this one is sent. Nothing is kept when it can never
+    /// be sent again, or when a body whose length is known is longer than `cap` bytes.
+    fn keep(&mut self, cap: usize) -> Option<Self::Kept>;
 
     /// Whether `again` would answer with a request, asked before anything is paid for it.
     fn is_whole(_kept: &Self::Kept) -> bool {
@@ -80,10 +78,6 @@ impl<B> Request for http::Request<B> {
         self.extensions().get().copied()
     }
 
-    fn set_deadline(&mut self, deadline: Deadline, _: Instant) {
-        self.extensions_mut().insert(deadline);
-    }
-
     fn wants_record(&self) -> bool {
         self.extensions().get::<KeepRecord>().is_some()
     }
@@ -95,22 +89,32 @@ impl<B> Request for http::Request<B> {
 }
 
 impl<B: ReplayBody> Replay for http::Request<B> {
-    type Kept = (Parts, B::Kept);
+    type Kept = http::Request<B::Kept>;
 
-    fn split(self, cap: usize) -> (Self, Option<Self::Kept>) {
-        let (parts, body) = self.into_parts();
-        let (body, kept) = body.split(cap);
-        let kept = kept.map(|body| (parts.clone(), body));
-        (Self::from_parts(parts, body), kept)
+    fn keep(&mut self, cap: usize) -> Option<Self::Kept> {
+        let body = self.body_mut().keep(cap)?;
+        Some(with_body(self, body))
     }
 
-    fn is_whole((_, body): &Self::Kept) -> bool {
-        B::is_whole(body)
+    fn is_whole(kept: &Self::Kept) -> bool {
+        B::is_whole(kept.body())
     }
 
-    fn again((parts, body): &mut Self::Kept) -> Option<Self> {
-        Some(Self::from_parts(parts.clone(), B::again(body)?))
+    fn again(kept: &mut Self::Kept) -> Option<Self> {
+        let body = B::again(kept.body_mut())?;
+        Some(with_body(kept, body))
     }
+}
+
+/// The same request around another body.
+fn with_body<A, B>(like: &http::Request<A>, body: B) -> http::Request<B> {
+    let mut request = http::Request::new(body);
+    *request.method_mut() = like.method().clone();
+    *request.uri_mut() = like.uri().clone();
+    *request.version_mut() = like.version();
+    *request.headers_mut() = like.headers().clone();
+    *request.extensions_mut() = like.extensions().clone();
+    request
 }
 
 #[cfg(feature = "reqwest")]
@@ -131,14 +135,10 @@ impl Request for reqwest::Request {
         Some(without_credentials(self.url().authority()))
     }
 
-    // reqwest keeps its extensions to itself, so the deadline rides on the header that the next
-    // hop reads anyway. It is relative, and therefore read by a layer at the moment of its call.
+    // reqwest keeps its extensions to itself; what can be carried is the header for the next hop.
+    // It is relative, and therefore read by a layer at the moment of its call.
     fn deadline(&self, now: Instant) -> Option<Deadline> {
         Deadline::from_wire(self.headers(), now)
-    }
-
-    fn set_deadline(&mut self, deadline: Deadline, now: Instant) {
-        deadline.write(self.headers_mut(), now);
     }
 }
 
@@ -146,13 +146,12 @@ impl Request for reqwest::Request {
 impl Replay for reqwest::Request {
     type Kept = Self;
 
-    fn split(self, cap: usize) -> (Self, Option<Self>) {
+    fn keep(&mut self, cap: usize) -> Option<Self> {
         let fits = match self.body() {
             None => true,
             Some(body) => body.as_bytes().is_some_and(|bytes| bytes.len() <= cap),
         };
-        let kept = if fits { self.try_clone() } else { None };
-        (self, kept)
+        if fits { self.try_clone() } else { None }
     }
 
     fn again(kept: &mut Self) -> Option<Self> {
@@ -207,13 +206,11 @@ mod tests {
         let request = http::Request::post("/")
             .header("idempotency-key", "k")
             .extension(7_u8);
-        let (first, kept) = request.body(Full::<Bytes>::from("body")).unwrap().split(4);
-        let mut kept = kept.unwrap();
-        for mut sent in [
-            first,
-            Replay::again(&mut kept).unwrap(),
-            Replay::again(&mut kept).unwrap(),
-        ] {
+        let mut first = request.body(Full::<Bytes>::from("body")).unwrap();
+        let mut kept = first.keep(4).unwrap();
+        let (second, third) = (Replay::again(&mut kept), Replay::again(&mut kept));
+        for mut sent in [first, second.unwrap(), third.unwrap()] {
+            assert_eq!((sent.method(), sent.uri().path()), (&Method::POST, "/"));
             assert_eq!(sent.headers()["idempotency-key"], "k");
             assert_eq!(sent.extensions().get(), Some(&7_u8));
             assert_eq!(sent.body_mut().collect().await.unwrap().to_bytes(), "body");
@@ -222,12 +219,11 @@ mod tests {
 
     #[test]
     fn a_body_over_the_cap_goes_out_once() {
-        let request = http::Request::post("/")
+        let mut request = http::Request::post("/")
             .body(Full::<Bytes>::from("body"))
             .unwrap();
-        let (sent, kept) = request.split(3);
-        assert!(kept.is_none());
-        assert_eq!(http_body::Body::size_hint(sent.body()).exact(), Some(4));
+        assert!(request.keep(3).is_none());
+        assert_eq!(http_body::Body::size_hint(request.body()).exact(), Some(4));
     }
 
     #[cfg(feature = "reqwest")]
@@ -238,7 +234,7 @@ mod tests {
         assert_eq!(Request::authority(&request), Some("stock"));
         assert_eq!(Request::deadline(&request, now), None);
         let deadline = Deadline::after(now, crate::time::Duration::from_secs(2));
-        request.set_deadline(deadline, now);
+        deadline.write(request.headers_mut(), now);
         assert_eq!(Request::deadline(&request, now), Some(deadline));
     }
 
@@ -247,15 +243,8 @@ mod tests {
     fn a_reqwest_body_over_the_cap_is_not_kept() {
         let mut request = reqwest::Request::new(Method::POST, "http://stock/".parse().unwrap());
         *request.body_mut() = Some("body".into());
-        let (request, kept) = request.split(4);
-        assert_eq!(
-            <reqwest::Request as Replay>::again(&mut kept.unwrap())
-                .unwrap()
-                .body()
-                .unwrap()
-                .as_bytes(),
-            Some(&b"body"[..])
-        );
-        assert!(request.split(3).1.is_none());
+        let again: reqwest::Request = Replay::again(&mut request.keep(4).unwrap()).unwrap();
+        assert_eq!(again.body().unwrap().as_bytes(), Some(&b"body"[..]));
+        assert!(request.keep(3).is_none());
     }
 }

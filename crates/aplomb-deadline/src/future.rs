@@ -116,7 +116,7 @@ pin_project! {
     #[project = BoundedProj]
     enum Bounded<F> {
         Free { #[pin] inner: F },
-        Until { #[pin] inner: F, #[pin] sleep: Sleep },
+        Until { #[pin] inner: F, #[pin] sleep: Sleep, deadline: Deadline },
         Over,
     }
 }
@@ -126,6 +126,7 @@ impl<F> Bounded<F> {
         Self::Until {
             inner,
             sleep: sleep_until(deadline.instant()),
+            deadline,
         }
     }
 }
@@ -137,7 +138,12 @@ impl<F: Future> Future for Bounded<F> {
         match self.as_mut().project() {
             BoundedProj::Free { inner } => inner.poll(cx).map(Ok),
             BoundedProj::Over => Poll::Ready(Err(DeadlineExceeded::UNSENT)),
-            BoundedProj::Until { inner, sleep } => {
+            BoundedProj::Until {
+                inner,
+                sleep,
+                deadline,
+            } => {
+                let _scope = deadline.enter();
                 // An answer that is there counts, even when it came with the bell.
                 if let Poll::Ready(answer) = inner.poll(cx) {
                     return Poll::Ready(Ok(answer));

@@ -28,8 +28,9 @@
 //!
 //! # On the wire
 //!
-//! The milliseconds that are left, in `x-envoy-expected-rq-timeout-ms`: never a time of day, since
-//! two machines do not agree on it. A value nobody can read is no deadline.
+//! What is left, never a time of day, since two machines do not agree on it: milliseconds in
+//! `x-envoy-expected-rq-timeout-ms`, for gRPC `grpc-timeout`. Both are read, and the shorter counts.
+//! A value nobody can read is no deadline.
 //!
 //! # Errors
 //!

@@ -19,7 +19,7 @@ pub struct WithDeadline<S, O> {
 
 impl<S, Req, O> Service<Req> for WithDeadline<S, O>
 where
-    S: Service<Req, Error: Into<BoxError>>,
+    S: Service<Req, Error: Into<BoxError>> + Clone,
     Req: Request,
     O: Observe<DeadlineEvent> + Clone,
 {
@@ -34,17 +34,17 @@ where
     fn call(&mut self, mut request: Req) -> Self::Future {
         let now = time::now();
         let own = Deadline::after(now, self.time);
-        let deadline = request
-            .deadline(now)
-            .map_or(own, |inherited| inherited.min(own));
+        let deadline = Deadline::of(&request, now).map_or(own, |outer| outer.min(own));
         let observer = self.observer.clone();
         if deadline.is_over(now) {
+            // What the ready service holds is given back, not kept until the next call.
+            self.inner = self.inner.clone();
             return ResponseFuture::unsent(observer);
         }
-        request.set_deadline(deadline, now);
         if self.tell {
             deadline.write(request.headers_mut(), now);
         }
+        let _scope = deadline.enter();
         ResponseFuture::new(self.inner.call(request), deadline, observer)
     }
 }
@@ -59,7 +59,7 @@ pub struct Inherit<S, O> {
 
 impl<S, B, R, O> Service<http::Request<B>> for Inherit<S, O>
 where
-    S: Service<http::Request<B>, Response = http::Response<R>>,
+    S: Service<http::Request<B>, Response = http::Response<R>> + Clone,
     R: From<Bytes>,
     O: Observe<DeadlineEvent> + Clone,
 {
@@ -78,13 +78,14 @@ where
         };
         let observer = self.observer.clone();
         if deadline.is_over(now) {
+            self.inner = self.inner.clone();
             return InheritFuture::late(observer);
         }
         // It may only shorten what an outer layer set.
-        let deadline = request
-            .deadline(now)
-            .map_or(deadline, |outer| outer.min(deadline));
-        request.set_deadline(deadline, now);
+        let deadline = Deadline::of(&request, now).map_or(deadline, |outer| outer.min(deadline));
+        // A handler may move its work to another task, where nothing is in force.
+        request.extensions_mut().insert(deadline);
+        let _scope = deadline.enter();
         InheritFuture::new(self.inner.call(request), deadline, observer)
     }
 }

@@ -173,6 +173,41 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_handlers_own_calls_inherit_its_deadline_without_being_handed_it() {
+    let last = service_fn(|request: Request<Full<Bytes>>| async move {
+        let left = request.headers()[EXPECTED_TIMEOUT].clone();
+        Ok::<_, Infallible>(Response::new(Full::from(left.to_str().unwrap().to_owned())))
+    });
+    let client = DeadlineLayer::attempt(ms(500)).layer(last);
+    let handler = service_fn(move |_: Request<Full<Bytes>>| {
+        let client = client.clone();
+        async move {
+            tokio::time::sleep(ms(30)).await;
+            client
+                .oneshot(get())
+                .await
+                .or_else(|_| Ok::<_, Infallible>(failed()))
+        }
+    });
+    let mut request = get();
+    request.headers_mut().insert(EXPECTED_TIMEOUT, 100.into());
+    let response = DeadlineLayer::inherit()
+        .layer(handler)
+        .oneshot(request)
+        .await
+        .unwrap();
+    assert_eq!(
+        response.into_body().collect().await.unwrap().to_bytes(),
+        "70"
+    );
+    assert_eq!(
+        Deadline::current(),
+        None,
+        "it is in force for its own work alone"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_without_a_deadline_takes_its_time() {
     let server = DeadlineLayer::inherit().layer(sleeper(Duration::from_secs(3600)));
     assert_eq!(

@@ -38,15 +38,21 @@ pin_project! {
     #[project = StateProj]
     enum State<F, Req, B> {
         Calling { #[pin] attempt: F },
-        Waiting {
-            #[pin]
-            wait: Sleep,
-            #[pin]
-            rest: Option<B>,
-            drained: usize,
-            next: Option<Next<Req>>,
-        },
-        Readying { next: Option<Next<Req>> },
+        // Only a call that failed waits, so only it pays for the room.
+        Waiting { waiting: Pin<Box<Waiting<Req, B>>> },
+        Readying { next: Option<Box<Next<Req>>> },
+    }
+}
+
+pin_project! {
+    /// The wait between two attempts.
+    struct Waiting<Req, B> {
+        #[pin]
+        wait: Sleep,
+        #[pin]
+        rest: Option<B>,
+        drained: usize,
+        next: Option<Box<Next<Req>>>,
     }
 }
 
@@ -105,15 +111,8 @@ where
                         }
                     }
                 }
-                StateProj::Waiting {
-                    wait,
-                    rest,
-                    drained,
-                    next,
-                } => {
-                    drain(rest, drained, cx);
-                    ready!(wait.poll(cx));
-                    let next = next.take();
+                StateProj::Waiting { waiting } => {
+                    let next = Some(ready!(waiting.as_mut().poll(cx)));
                     this.state.set(State::Readying { next });
                 }
                 StateProj::Readying { next } => {
@@ -121,7 +120,7 @@ where
                     let next = next
                         .take()
                         .expect("a call is polled no more after it ended");
-                    let attempt = this.call.resend(next);
+                    let attempt = this.call.resend(*next);
                     this.state.set(State::Calling { attempt });
                 }
             }
@@ -307,16 +306,30 @@ impl<S, K, C, O> Running<S, K, C, O> {
 
 impl<F, Req, B> State<F, Req, B> {
     fn after(wait: Duration, next: Next<Req>, rest: Option<B>) -> Self {
-        let next = Some(next);
+        let next = Some(Box::new(next));
         if wait.is_zero() && rest.is_none() {
             return Self::Readying { next };
         }
+        let wait = tokio::time::sleep(wait);
         Self::Waiting {
-            wait: tokio::time::sleep(wait),
-            rest,
-            drained: 0,
-            next,
+            waiting: Box::pin(Waiting {
+                wait,
+                rest,
+                drained: 0,
+                next,
+            }),
         }
+    }
+}
+
+impl<Req, B: Body> Future for Waiting<Req, B> {
+    type Output = Box<Next<Req>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        drain(this.rest, this.drained, cx);
+        ready!(this.wait.poll(cx));
+        Poll::Ready(this.next.take().expect("a wait ends once"))
     }
 }
 

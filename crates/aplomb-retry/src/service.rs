@@ -2,7 +2,9 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use aplomb_core::{Answer, Attempts, BoxError, CallRecord, Classify, Observe, Replay, time};
+use aplomb_core::{
+    Answer, Attempts, BoxError, CallRecord, Classify, Deadline, Observe, Replay, time,
+};
 use http_body::Body;
 use tower_service::Service;
 
@@ -44,7 +46,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Req) -> Self::Future {
+    fn call(&mut self, mut request: Req) -> Self::Future {
         let clone = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, clone);
 
@@ -54,12 +56,12 @@ where
             keep_records,
         } = &self.policy.settings;
         let now = time::now();
-        let progress = rules.begin(request.call(), request.deadline(now), now);
+        let progress = rules.begin(request.call(), Deadline::of(&request, now), now);
         let record = (*keep_records || request.wants_record()).then(CallRecord::default);
         let budget = self.policy.purse.own(&request);
-        let (request, kept) = match rules.attempts {
-            Attempts::ONE => (request, None),
-            _ => request.split(*body_cap),
+        let kept = match rules.attempts {
+            Attempts::ONE => None,
+            _ => request.keep(*body_cap),
         };
         let attempt = ready.call(request);
         let policy = Arc::clone(&self.policy);
