@@ -1,0 +1,63 @@
+use std::path::Path;
+use std::time::Duration;
+
+use aplomb_idempotency::{CompleteError, Refusal, StoreError};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+/// The pools of one database file.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Pools {
+    /// One connection. SQLite has one writer at a time, and waiting for this connection is fair
+    /// and prompt, which polling for SQLite's own lock is not. Begin with `BEGIN IMMEDIATE`.
+    pub writer: SqlitePool,
+    /// Four connections that refuse to write.
+    pub reader: SqlitePool,
+}
+
+/// Opens `path`, which is created if it is missing.
+///
+/// # Errors
+///
+/// When the file cannot be opened or made a database.
+pub async fn connect(path: impl AsRef<Path>) -> Result<Pools, sqlx::Error> {
+    let options = options(path);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.clone())
+        .await?;
+    let reader = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.pragma("query_only", "on"))
+        .await?;
+    Ok(Pools { writer, reader })
+}
+
+/// The options that a pool for records needs: a write-ahead log, which is synced at each commit,
+/// and five seconds of patience with other writers.
+pub fn options(path: impl AsRef<Path>) -> SqliteConnectOptions {
+    durable(SqliteConnectOptions::new().filename(path)).create_if_missing(true)
+}
+
+/// In WAL mode a commit that is not synced can be lost when the power goes: "success means
+/// durable" needs FULL.
+pub(super) fn durable(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+}
+
+/// A handler's refusal when the database failed before the commit: 503, and the key is given back.
+pub fn failed(error: sqlx::Error) -> Refusal {
+    CompleteError::Store(StoreError::unavailable(error)).into()
+}
+
+/// How long a statement waits for another writer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a task waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+const READERS_MAX: u32 = 4;

@@ -1,0 +1,279 @@
+use std::error::Error;
+use std::fmt;
+
+use aplomb_core::{IDEMPOTENCY_KEY, Problem};
+use bytes::{Buf, BufMut, Bytes};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+
+use crate::problems;
+
+/// The answer of a unit of work, as it is kept and replayed.
+///
+/// Headers that belong to one connection or one moment are left out; duplicates and bytes that are
+/// not text stay as they were. A body that was too long to keep, or a stream, is missing: then the
+/// replay has the status and headers of the original, and a problem that says so for a body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredAnswer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+}
+
+impl StoredAnswer {
+    /// What is kept of an answer; a body over `cap` bytes is not.
+    pub fn new(status: StatusCode, headers: &HeaderMap, body: Option<Bytes>, cap: usize) -> Self {
+        Self {
+            status,
+            headers: kept(headers),
+            body: body.filter(|body| body.len() <= cap),
+        }
+    }
+
+    /// Its status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its headers.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Its body, unless that was not kept.
+    pub const fn body(&self) -> Option<&Bytes> {
+        self.body.as_ref()
+    }
+
+    /// Drops its body, for a store that has no room for it.
+    pub fn drop_body(&mut self) {
+        self.body = None;
+    }
+
+    /// How many bytes of memory it takes, about.
+    pub fn size(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers: usize = headers
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        headers + self.body.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The answer once more.
+    pub fn into_response<B: From<Bytes>>(self) -> Response<B> {
+        let Some(body) = self.body else {
+            return not_retained(self.status, self.headers);
+        };
+        let mut response = Response::new(body.into());
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+
+    /// Its headers in one column, byte for byte and in order.
+    pub fn headers_to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        for (name, value) in &self.headers {
+            put(&mut bytes, name.as_str().as_bytes());
+            put(&mut bytes, value.as_bytes());
+        }
+        bytes
+    }
+
+    /// The answer that a store wrote in columns.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`] when they were not written by [`headers_to_bytes`](Self::headers_to_bytes)
+    /// of this or an earlier version.
+    pub fn from_columns(
+        status: u16,
+        headers: &[u8],
+        body: Option<Bytes>,
+    ) -> Result<Self, Unreadable> {
+        Ok(Self {
+            status: StatusCode::from_u16(status).map_err(|_| Unreadable)?,
+            headers: headers_from(headers).ok_or(Unreadable)?,
+            body,
+        })
+    }
+}
+
+/// A stored answer that this version cannot read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unreadable;
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the stored answer was written by another version; read it with that one")
+    }
+}
+
+impl Error for Unreadable {}
+
+/// The caller learns that its work was done, and what its result was called (`Location`), but not
+/// the body. The status stays: to answer an error for work that was done would be a lie, and a
+/// 5xx would be retried for ever.
+fn not_retained<B: From<Bytes>>(status: StatusCode, mut headers: HeaderMap) -> Response<B> {
+    if matches!(status.as_u16(), 204 | 205 | 304) {
+        // These have no body to speak of (RFC 9110, section 15).
+        let mut response = Response::new(Bytes::new().into());
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        return response;
+    }
+    let problem = Problem::new(problems::RESULT_NOT_RETAINED, "result not retained", status)
+        .detail("the work was done once and is not repeated; its body was too long to keep");
+    let mut response = problem.into_response();
+    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::ETAG] {
+        headers.remove(name);
+    }
+    headers.remove(header::CACHE_CONTROL);
+    for (name, value) in &headers {
+        response.headers_mut().append(name, value.clone());
+    }
+    response
+}
+
+fn kept(headers: &HeaderMap) -> HeaderMap {
+    let named = named_by_connection(headers);
+    let keeps = |name: &HeaderName| !NOT_KEPT.contains(name) && !named.contains(name);
+    headers
+        .iter()
+        .filter(|(name, _)| keeps(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// `Connection` names more headers that end with it (RFC 9110, section 7.6.1).
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect()
+}
+
+fn put(bytes: &mut Vec<u8>, part: &[u8]) {
+    // Headers come from memory that no one fills with four gigabytes.
+    bytes.put_u32(u32::try_from(part.len()).unwrap_or(u32::MAX));
+    bytes.extend_from_slice(part);
+}
+
+fn headers_from(bytes: &[u8]) -> Option<HeaderMap> {
+    let (&VERSION, mut bytes) = bytes.split_first()? else {
+        return None;
+    };
+    let mut headers = HeaderMap::new();
+    while bytes.has_remaining() {
+        let name = HeaderName::from_bytes(take(&mut bytes)?).ok()?;
+        let value = HeaderValue::from_bytes(take(&mut bytes)?).ok()?;
+        headers.try_append(name, value).ok()?;
+    }
+    Some(headers)
+}
+
+fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = bytes.try_get_u32().ok()? as usize;
+    let (part, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(part)
+}
+
+const VERSION: u8 = 1;
+
+/// What belongs to one connection (RFC 9110, section 7.6.1), one message's framing, one moment or
+/// one session.
+const NOT_KEPT: [HeaderName; 18] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("authentication-info"),
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::CONTENT_LENGTH,
+    header::DATE,
+    header::AGE,
+    HeaderName::from_static("server-timing"),
+    header::SET_COOKIE,
+    HeaderName::from_static("set-cookie2"),
+    IDEMPOTENCY_KEY,
+    problems::REPLAYED,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_a_connection_or_a_moment_are_not_kept() {
+        let headers = headers(&[
+            ("connection", b"close, X-Hop"),
+            ("x-hop", b"1"),
+            ("date", b"Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("set-cookie", b"session=1"),
+            ("content-length", b"2"),
+            ("transfer-encoding", b"chunked"),
+            ("location", b"/orders/1"),
+        ]);
+        let answer = StoredAnswer::new(StatusCode::CREATED, &headers, None, 0);
+        assert_eq!(answer.headers().keys().collect::<Vec<_>>(), ["location"]);
+    }
+
+    #[test]
+    fn duplicates_and_raw_bytes_are_kept_through_a_column() {
+        let headers = headers(&[
+            ("x-a", b"1"),
+            ("x-b", b"\xff\xfe"),
+            ("x-a", b"2"),
+            ("x-c", b""),
+        ]);
+        let body = Some(Bytes::from_static(b"\0body"));
+        let answer = StoredAnswer::new(StatusCode::OK, &headers, body.clone(), 5);
+        let read = StoredAnswer::from_columns(200, &answer.headers_to_bytes(), body).unwrap();
+        assert_eq!(read, answer);
+        assert_eq!(read.headers().get_all("x-a").iter().count(), 2);
+    }
+
+    #[test]
+    fn a_column_of_another_version_or_cut_short_is_not_guessed_at() {
+        let answer = StoredAnswer::new(StatusCode::OK, &headers(&[("x-a", b"1")]), None, 0);
+        let column = answer.headers_to_bytes();
+        for length in 0..column.len() {
+            let read = StoredAnswer::from_columns(200, &column[..length], None);
+            assert_eq!(read.is_ok(), length == 1, "{length}");
+        }
+        assert!(StoredAnswer::from_columns(200, &[2], None).is_err());
+        assert!(StoredAnswer::from_columns(99, &[1], None).is_err());
+    }
+
+    #[test]
+    fn without_its_body_the_status_and_location_still_come_back() {
+        let headers = headers(&[("location", b"/orders/1"), ("content-type", b"text/plain")]);
+        let body = Some(Bytes::from_static(b"too long"));
+        let response: Response<Bytes> =
+            StoredAnswer::new(StatusCode::CREATED, &headers, body, 7).into_response();
+        assert_eq!(response.status(), StatusCode::CREATED);
+        assert_eq!(response.headers()["location"], "/orders/1");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
+        assert!(response.body().starts_with(b"{"));
+    }
+
+    fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
+        let pair = |&(name, value): &(&'static str, &[u8])| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_bytes(value).unwrap(),
+            )
+        };
+        pairs.iter().map(pair).collect()
+    }
+}

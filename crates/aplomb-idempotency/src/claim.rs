@@ -1,0 +1,138 @@
+use std::fmt;
+use std::future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use tokio::sync::watch;
+
+use crate::{Fence, Held, Identity, RecordId, Started, StoredAnswer};
+
+/// The right to do a unit of work, in the extensions of the request that its handler gets.
+///
+/// Cheap to clone. It does not hold the key by itself: the layer renews the lease while the
+/// handler runs.
+#[derive(Clone)]
+pub struct Claim {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    identity: Identity,
+    started: Started,
+    terms: Terms,
+    lost: watch::Receiver<bool>,
+}
+
+/// How a claim's answer is kept.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "what a store must know")]
+pub struct Terms {
+    /// For how long.
+    pub keep: Duration,
+    /// Up to how many bytes of body.
+    pub body_cap: usize,
+}
+
+impl Claim {
+    /// A claim that a store has given, and the means to say that it was lost.
+    ///
+    /// Layers make these, and tests of handlers.
+    pub fn new(identity: Identity, started: Started, terms: Terms) -> (Self, Loss) {
+        let (loss, lost) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            identity,
+            started,
+            terms,
+            lost,
+        });
+        (Self { shared }, Loss(loss))
+    }
+
+    /// Its number, greater than that of every earlier claim of the store. Pass it on to systems
+    /// that can refuse a smaller one than they have seen.
+    pub fn fence(&self) -> Fence {
+        self.shared.started.fence
+    }
+
+    /// Which claim of this key it is: 1 unless earlier ones had no effect.
+    pub fn attempt(&self) -> u32 {
+        self.shared.started.attempt
+    }
+
+    /// The key, without quotes.
+    pub fn key(&self) -> &str {
+        self.shared.identity.key.as_str()
+    }
+
+    /// The caller's name, or that of the global scope.
+    pub fn caller(&self) -> &str {
+        self.shared.identity.scope.name()
+    }
+
+    /// All that the key names.
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    /// Where its record lies.
+    pub fn id(&self) -> RecordId {
+        self.shared.identity.id()
+    }
+
+    /// How a store names it.
+    pub fn held(&self) -> Held {
+        Held {
+            id: self.id(),
+            fence: self.fence(),
+        }
+    }
+
+    /// How its answer is kept.
+    pub fn terms(&self) -> Terms {
+        self.shared.terms
+    }
+
+    /// What a store keeps of an answer to it.
+    pub fn stored(&self, response: &Response<Bytes>) -> StoredAnswer {
+        StoredAnswer::new(
+            response.status(),
+            response.headers(),
+            Some(response.body().clone()),
+            self.shared.terms.body_cap,
+        )
+    }
+
+    /// Returns once the key is known to belong to another claim, and never otherwise.
+    ///
+    /// Work that the store's transaction does not cover should stop then: its answer will not be
+    /// recorded. Dropping the future has no effect.
+    pub async fn lost(&self) {
+        let mut lost = self.shared.lost.clone();
+        if lost.wait_for(|&lost| lost).await.is_err() {
+            // The layer is done with the claim, so it was not lost.
+            future::pending::<()>().await;
+        }
+    }
+}
+
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("id", &self.id())
+            .field("started", &self.shared.started)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells a [`Claim`]'s handler that it was lost.
+#[derive(Debug)]
+pub struct Loss(watch::Sender<bool>);
+
+impl Loss {
+    /// Fires [`Claim::lost`].
+    pub fn fire(&self) {
+        self.0.send_replace(true);
+    }
+}

@@ -1,0 +1,63 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use aplomb_core::Observe;
+use tokio::task::AbortHandle;
+use tracing::Instrument;
+
+use crate::claim::Loss;
+use crate::layer::Shared;
+use crate::store::Store;
+use crate::{Held, IdempotencyEvent, Settled};
+
+/// Renews a claim's lease until it is dropped.
+///
+/// It has a task of its own, so that a handler that computes for a while without yielding does not
+/// keep its own lease from being renewed.
+pub(crate) struct Keeper(AbortHandle);
+
+impl Keeper {
+    pub(crate) fn of<St, O>(shared: Arc<Shared<St, O>>, held: Held, loss: Loss) -> Self
+    where
+        St: Store,
+        O: Observe<IdempotencyEvent> + Send + Sync + 'static,
+    {
+        let renewing = async move { keep(&shared, held, &loss).await };
+        Self(tokio::spawn(renewing.in_current_span()).abort_handle())
+    }
+}
+
+async fn keep<St: Store, O: Observe<IdempotencyEvent>>(
+    shared: &Shared<St, O>,
+    held: Held,
+    loss: &Loss,
+) {
+    let lease = shared.settings.lease;
+    loop {
+        tokio::time::sleep((lease / RENEWALS_PER_LEASE).max(PAUSE_MIN)).await;
+        match shared.store.renew(held, lease).await {
+            Ok(Settled::Done) => {}
+            Ok(Settled::Lost) => {
+                shared.observer.observe(&IdempotencyEvent::LeaseLost);
+                return loss.fire();
+            }
+            // A failed renewal is not a lost lease: as long as nobody claims the key, the next
+            // renewal or the completion succeeds.
+            Err(error) => {
+                tracing::warn!(id = %held.id, error = &error as &dyn std::error::Error, "lease not renewed");
+                shared.observer.observe(&IdempotencyEvent::StoreFailed);
+            }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Three renewals may fail before a lease ends.
+const RENEWALS_PER_LEASE: u32 = 4;
+/// Whoever asks for a lease of nothing must not make this a busy loop.
+const PAUSE_MIN: Duration = Duration::from_millis(1);

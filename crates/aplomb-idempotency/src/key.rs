@@ -1,0 +1,242 @@
+//! Reads a key off the wire (the IETF draft, RFC 9651).
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use aplomb_core::IDEMPOTENCY_KEY;
+use http::{HeaderMap, HeaderValue};
+use sfv::{BareItem, Item, Parser};
+
+/// The name of one unit of work, as its caller chose it: 1 to 255 printable ASCII characters.
+///
+/// On the wire it is a structured-field string. Many clients send it bare, so `"K"` and `K` are
+/// the same key. `Debug` does not show it, since keys made from business data say too much in a
+/// log.
+///
+/// | header | key |
+/// |---|---|
+/// | `"8e03978e"`, `8e03978e` | `8e03978e` |
+/// | `"a \"b\""` | `a "b"` |
+/// | `"K";since=1` | `K`: parameters that are well formed are ignored, as RFC 9651 asks |
+/// | `order_123`, `9f0c-11ee`, `a/b:c` | itself |
+/// | `42`, `1.5`, `?1`, `:YQ==:`, `@1659578233`, `%"a"` | refused: a number, boolean, byte sequence, date or display string; quote it |
+/// | `"a", "b"`, `(a b)`, `a b`, `K;since=1`, the header twice | refused |
+/// | nothing, `""`, `"open`, control or non-ASCII characters, over 255 characters | refused |
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The key that a request carries, or `None` when it carries none.
+    ///
+    /// # Errors
+    ///
+    /// [`MalformedKey`], with what to do about it. `Bare::Refused` takes only quoted keys.
+    pub fn of(headers: &HeaderMap, bare: Bare) -> Result<Option<Self>, MalformedKey> {
+        let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(value) = values.next() else {
+            return Ok(None);
+        };
+        if values.next().is_some() {
+            return Err(MalformedKey("send the header once"));
+        }
+        Self::parse(value, bare).map(Some)
+    }
+
+    fn parse(value: &HeaderValue, bare: Bare) -> Result<Self, MalformedKey> {
+        let value = value.as_bytes().trim_ascii();
+        if value.is_empty() {
+            return Err(MalformedKey("the key is empty"));
+        }
+        match Parser::new(value)
+            .parse::<Item>()
+            .map(|item| item.bare_item)
+        {
+            Ok(BareItem::String(key)) => Self::checked(key.as_str()),
+            // A token is a bare key; with parameters behind it, nobody can say which was meant.
+            Ok(BareItem::Token(_)) | Err(_) => Self::parse_bare(value, bare),
+            Ok(_) => Err(MalformedKey("the key must be a string: put it in quotes")),
+        }
+    }
+
+    fn parse_bare(value: &[u8], bare: Bare) -> Result<Self, MalformedKey> {
+        if value.starts_with(b"\"") || !value.iter().all(|&byte| is_bare(byte)) {
+            return Err(MalformedKey(
+                "the key must be one string of printable ASCII in quotes",
+            ));
+        }
+        if !(value[0].is_ascii_alphanumeric() || value[0] == b'_') {
+            return Err(MalformedKey(
+                "a bare key starts with a letter, a digit or an underscore: put it in quotes",
+            ));
+        }
+        if bare == Bare::Refused {
+            return Err(MalformedKey("put the key in quotes"));
+        }
+        Self::checked(std::str::from_utf8(value).map_err(|_| MalformedKey(NOT_ASCII))?)
+    }
+
+    fn checked(key: &str) -> Result<Self, MalformedKey> {
+        if key.is_empty() {
+            return Err(MalformedKey("the key is empty"));
+        }
+        if key.len() > KEY_MAX {
+            return Err(MalformedKey("the key is longer than 255 characters"));
+        }
+        if !key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return Err(MalformedKey(NOT_ASCII));
+        }
+        Ok(Self(key.into()))
+    }
+
+    /// The key, without quotes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+impl TryFrom<&str> for Key {
+    type Error = MalformedKey;
+
+    /// The key of these characters, which are not unquoted.
+    fn try_from(key: &str) -> Result<Self, MalformedKey> {
+        Self::checked(key)
+    }
+}
+
+/// Whether a key without quotes is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it is or it is not")]
+pub enum Bare {
+    /// `K` is the key `"K"`.
+    #[default]
+    Taken,
+    /// Only `"K"`.
+    Refused,
+}
+
+/// A key that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedKey(&'static str);
+
+impl fmt::Display for MalformedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl Error for MalformedKey {}
+
+/// What a bare key may consist of: a token's characters and those of base 64, without the comma,
+/// semicolon, space, quote and backslash that structure a field.
+fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/=@".contains(&byte)
+}
+
+const NOT_ASCII: &str = "the key holds characters that are not printable ASCII";
+/// The draft leaves the bound to the server.
+const KEY_MAX: usize = 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_and_bare_are_one_key() {
+        for (header, key) in [
+            ("\"K\"", "K"),
+            ("K", "K"),
+            ("  K  ", "K"),
+            (
+                "8e03978e-40d5-43e8-bc93-6894a57f9324",
+                "8e03978e-40d5-43e8-bc93-6894a57f9324",
+            ),
+            (
+                "a3f0978e-40d5-43e8-bc93-6894a57f9324",
+                "a3f0978e-40d5-43e8-bc93-6894a57f9324",
+            ),
+            ("order_123_line_1", "order_123_line_1"),
+            ("01JD3Q8Z5W", "01JD3Q8Z5W"),
+            ("a/b:c=", "a/b:c="),
+            ("\"a b, c;d\"", "a b, c;d"),
+            (r#""a \"b\" \\""#, r#"a "b" \"#),
+            ("\"K\";since=1", "K"),
+            ("\"42\"", "42"),
+        ] {
+            assert_eq!(
+                read(header.as_bytes(), Bare::Taken).as_deref(),
+                Ok(key),
+                "{header}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_string_is_refused() {
+        for header in [
+            "",
+            " ",
+            "\"\"",
+            "\"open",
+            "open\"",
+            "\"a\" \"b\"",
+            "\"a\", \"b\"",
+            "a, b",
+            "(a b)",
+            "a b",
+            "K;since=1",
+            "\"K\";",
+            "42",
+            "-1",
+            "1.5",
+            "?1",
+            ":YQ==:",
+            "@1659578233",
+            "%\"a\"",
+            "\"a\tb\"",
+            "\"a\\n\"",
+            "-a",
+            "*a",
+        ] {
+            assert!(read(header.as_bytes(), Bare::Taken).is_err(), "{header}");
+        }
+        assert!(read("\"ключ\"".as_bytes(), Bare::Taken).is_err());
+        assert!(read("ключ".as_bytes(), Bare::Taken).is_err());
+        assert!(Key::try_from("a\u{7f}").is_err());
+    }
+
+    #[test]
+    fn a_key_has_at_most_255_characters() {
+        let (longest, longer) = ("k".repeat(255), "k".repeat(256));
+        assert!(read(longest.as_bytes(), Bare::Taken).is_ok());
+        assert!(read(longer.as_bytes(), Bare::Taken).is_err());
+        assert!(read(format!("\"{longest}\"").as_bytes(), Bare::Taken).is_ok());
+        assert!(read(format!("\"{longer}\"").as_bytes(), Bare::Taken).is_err());
+    }
+
+    #[test]
+    fn a_strict_server_takes_only_quotes() {
+        assert!(read(b"K", Bare::Refused).is_err());
+        assert_eq!(read(b"\"K\"", Bare::Refused).as_deref(), Ok("K"));
+    }
+
+    #[test]
+    fn the_header_comes_once_or_not_at_all() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Key::of(&headers, Bare::Taken), Ok(None));
+        headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("K"));
+        headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("K"));
+        assert!(Key::of(&headers, Bare::Taken).is_err());
+    }
+
+    fn read(header: &[u8], bare: Bare) -> Result<String, MalformedKey> {
+        let value = HeaderValue::from_bytes(header).unwrap();
+        Key::parse(&value, bare).map(|key| key.as_str().to_owned())
+    }
+}

@@ -1,0 +1,81 @@
+//! On an axum router.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+mod common;
+
+use aplomb_core::Principal;
+use aplomb_idempotency::{Claim, IdempotencyLayer, MemoryStore};
+use axum::body::Body;
+use axum::extract::Path;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+use common::Counter;
+
+#[tokio::test]
+async fn a_layer_that_is_applied_again_is_the_same_layer() {
+    let runs = Counter::default();
+    let layer = IdempotencyLayer::new(MemoryStore::new());
+    // Two routers with clones of one layer, and a router that is not finalised: axum applies its
+    // layers once more with every request.
+    let (first, second) = (router(&runs, layer.clone()), router(&runs, layer));
+    assert_eq!(
+        send(first.clone(), "/orders/1").await,
+        (StatusCode::OK, false)
+    );
+    assert_eq!(send(first, "/orders/1").await, (StatusCode::OK, true));
+    assert_eq!(send(second, "/orders/1").await, (StatusCode::OK, true));
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test]
+async fn keys_belong_to_the_route_and_payloads_to_the_path() {
+    let runs = Counter::default();
+    let app = router(&runs, IdempotencyLayer::new(MemoryStore::new()));
+    assert_eq!(
+        send(app.clone(), "/orders/1").await,
+        (StatusCode::OK, false)
+    );
+    // The same key on another path of the same route is the same key for another payload.
+    assert_eq!(
+        send(app, "/orders/2").await,
+        (StatusCode::UNPROCESSABLE_ENTITY, false)
+    );
+}
+
+#[tokio::test]
+async fn a_handler_that_asks_for_a_claim_where_there_is_none_says_what_to_do() {
+    let app: Router = Router::new().route("/orders", post(|_: Claim| async {}));
+    let request = Request::post("/orders").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&body).contains("IdempotencyLayer"));
+}
+
+fn router(runs: &Counter, layer: IdempotencyLayer<MemoryStore>) -> Router {
+    let runs = runs.clone();
+    let handler = move |claim: Claim, Path(id): Path<String>| {
+        runs.add();
+        async move { format!("{} {id}", claim.key()) }
+    };
+    Router::new()
+        .route("/orders/{id}", post(handler))
+        .route_layer(layer)
+        .route("/healthz", get(|| async {}))
+        .layer(Extension(Principal::new("shop")))
+}
+
+async fn send(app: Router, path: &str) -> (StatusCode, bool) {
+    let request = Request::post(path)
+        .header("idempotency-key", "k")
+        .body(Body::empty())
+        .unwrap();
+    let response: Response<_> = app.oneshot(request).await.unwrap();
+    (
+        response.status(),
+        response.headers().contains_key("idempotent-replayed"),
+    )
+}

@@ -1,0 +1,272 @@
+//! What becomes of a key when its claim's lease ends.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aplomb_core::Dice;
+use aplomb_idempotency::{
+    Begin, Begun, Claim, Held, IdempotencyEvent, IdempotencyLayer, Lapsed, MemoryStore, Record,
+    RecordId, Settled, Store, StoreError, StoredAnswer, problems,
+};
+use http::Request;
+use tokio::time::{advance, sleep};
+use tower::{Layer, service_fn};
+
+use common::{Body, Counter, Heard, answer, is_replay, post, problem, send};
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_renewed_for_as_long_as_the_handler_runs() {
+    let runs = Counter::default();
+    let service = layer(Faulty::default()).layer(sleeps(runs.clone(), 60));
+    let first = tokio::spawn({
+        let service = service.clone();
+        async move { send(&service, post("k", "mug")).await }
+    });
+    for _ in 0..5 {
+        sleep(Duration::from_secs(10)).await;
+        let retry = send(&service, post("k", "mug")).await;
+        assert_eq!(problem(&retry), problems::IN_FLIGHT);
+    }
+    assert_eq!(first.await.unwrap().status(), 201);
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zombie_hears_of_its_loss_and_its_answer_is_not_recorded() {
+    let (store, heard) = (Faulty::default(), Heard::default());
+    store.break_renewals(true);
+    let stopped = Counter::default();
+    let handler = {
+        let (runs, stopped) = (Counter::default(), stopped.clone());
+        service_fn(move |request: Request<Body>| {
+            let (run, stopped) = (runs.add(), stopped.clone());
+            let time = Duration::from_secs(if run == 1 { 60 } else { 0 });
+            async move {
+                let claim = request.extensions().get::<Claim>().unwrap().clone();
+                tokio::select! {
+                    () = claim.lost() => { stopped.add(); }
+                    () = sleep(time) => {}
+                }
+                // A 404 is an outcome that a transactional route need not record itself.
+                answer(404, format!("run {run}"))
+            }
+        })
+    };
+    let service = layer(store.clone())
+        .transactional()
+        .observe(heard.observer())
+        .layer(handler);
+    let zombie = tokio::spawn({
+        let service = service.clone();
+        async move { send(&service, post("k", "mug")).await }
+    });
+    sleep(Duration::from_secs(11)).await;
+    // The lease has ended: the key is claimed again, and the store is well again.
+    store.break_renewals(false);
+    let second = send(&service, post("k", "mug")).await;
+    assert_eq!(second.body(), "run 2");
+    let zombie = zombie.await.unwrap();
+    assert_eq!((zombie.body(), is_replay(&zombie)), (second.body(), true));
+    assert_eq!(stopped.get(), 1);
+    assert!(heard.all().contains(&IdempotencyEvent::LeaseLost));
+    assert!(is_replay(&send(&service, post("k", "mug")).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_lapsed_outside_a_transaction_is_unknown() {
+    let store = Faulty::default();
+    let begin = store.die_after_claiming("k").await;
+    let runs = Counter::default();
+    let service = layer(store.clone()).layer(sleeps(runs.clone(), 0));
+    assert_eq!(
+        problem(&send(&service, post("k", "mug")).await),
+        problems::IN_FLIGHT
+    );
+    advance(begin.lease).await;
+    let retry = send(&service, post("k", "mug")).await;
+    assert_eq!(problem(&retry), problems::OUTCOME_UNKNOWN);
+    let body: serde_json::Value = serde_json::from_slice(retry.body()).unwrap();
+    assert_eq!(body["reference"], begin.identity.id().to_string());
+    assert_eq!(runs.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_lapsed_in_a_transactional_route_runs_again() {
+    let store = Faulty::default();
+    let begin = store.die_after_claiming("k").await;
+    let runs = Counter::default();
+    let service = layer(store.clone()).transactional().layer(service_fn({
+        let runs = runs.clone();
+        move |request: Request<Body>| {
+            runs.add();
+            let attempt = request.extensions().get::<Claim>().unwrap().attempt();
+            async move { answer(404, format!("attempt {attempt}")) }
+        }
+    }));
+    advance(begin.lease).await;
+    assert_eq!(send(&service, post("k", "mug")).await.body(), "attempt 2");
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_completion_that_the_store_misses_twice_is_recorded_the_third_time() {
+    let store = Faulty::default();
+    store.fail_completions(2);
+    let service = layer(store).layer(sleeps(Counter::default(), 0));
+    assert_eq!(send(&service, post("k", "mug")).await.status(), 201);
+    assert!(is_replay(&send(&service, post("k", "mug")).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_cannot_be_recorded_still_reaches_its_caller() {
+    let (store, runs) = (Faulty::default(), Counter::default());
+    store.fail_completions(usize::MAX);
+    let service = layer(store).layer(sleeps(runs.clone(), 0));
+    assert_eq!(send(&service, post("k", "mug")).await.status(), 201);
+    assert_eq!(
+        problem(&send(&service, post("k", "mug")).await),
+        problems::IN_FLIGHT
+    );
+    sleep(Duration::from_secs(11)).await;
+    assert_eq!(
+        problem(&send(&service, post("k", "mug")).await),
+        problems::OUTCOME_UNKNOWN
+    );
+    assert_eq!(runs.get(), 1, "it was done, so it is never done again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_got_lost_is_not_lost() {
+    let (store, runs) = (Faulty::default(), Counter::default());
+    store.lose_next_claim();
+    let service = layer(store).layer(sleeps(runs.clone(), 0));
+    assert_eq!(send(&service, post("k", "mug")).await.status(), 201);
+    assert_eq!(runs.get(), 1);
+}
+
+fn layer(store: Faulty) -> IdempotencyLayer<Faulty> {
+    IdempotencyLayer::new(store).dice(Dice::seeded(1))
+}
+
+fn sleeps(
+    runs: Counter,
+    seconds: u64,
+) -> impl tower::Service<
+    Request<Body>,
+    Response = http::Response<Body>,
+    Error = std::convert::Infallible,
+    Future: Send,
+> + Clone
++ Send {
+    service_fn(move |_: Request<Body>| {
+        let run = runs.add();
+        async move {
+            sleep(Duration::from_secs(seconds)).await;
+            answer(201, format!("run {run}"))
+        }
+    })
+}
+
+/// A memory store that fails when told to.
+#[derive(Clone, Default)]
+struct Faulty {
+    store: Arc<MemoryStore>,
+    faults: Arc<std::sync::Mutex<Faults>>,
+}
+
+#[derive(Default)]
+struct Faults {
+    renewals_broken: bool,
+    failing_completions: usize,
+    claim_lost: bool,
+}
+
+impl Faulty {
+    fn break_renewals(&self, broken: bool) {
+        self.faults.lock().unwrap().renewals_broken = broken;
+    }
+
+    fn fail_completions(&self, times: usize) {
+        self.faults.lock().unwrap().failing_completions = times;
+    }
+
+    fn lose_next_claim(&self) {
+        self.faults.lock().unwrap().claim_lost = true;
+    }
+
+    /// What a process leaves that is killed while its handler runs.
+    async fn die_after_claiming(&self, key: &str) -> Begin {
+        use aplomb_idempotency::{Fingerprint, Identity, Key, Scope, Ticket};
+        let request = post(key, "mug");
+        let scope = Scope::Principal(aplomb_core::Principal::new("shop"));
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        let begin = Begin {
+            identity: Identity::new(
+                scope,
+                method.clone(),
+                "/orders",
+                Key::try_from(key).unwrap(),
+            ),
+            fingerprint: Fingerprint::of(method, uri, headers, &[], b"mug"),
+            lease: Duration::from_secs(10),
+            lapsed: Lapsed::Unknown,
+            ticket: Ticket::unique(),
+        };
+        assert!(matches!(
+            self.store.begin(&begin).await,
+            Ok(Begun::Claimed(_))
+        ));
+        begin
+    }
+}
+
+impl Store for Faulty {
+    async fn begin(&self, begin: &Begin) -> Result<Begun, StoreError> {
+        let begun = self.store.begin(begin).await;
+        if std::mem::take(&mut self.faults.lock().unwrap().claim_lost) {
+            return Err(StoreError::uncertain("the connection was cut"));
+        }
+        begun
+    }
+
+    async fn renew(&self, held: Held, lease: Duration) -> Result<Settled, StoreError> {
+        if self.faults.lock().unwrap().renewals_broken {
+            return Err(StoreError::unavailable("no route to host"));
+        }
+        self.store.renew(held, lease).await
+    }
+
+    async fn complete(
+        &self,
+        held: Held,
+        answer: &StoredAnswer,
+        keep: Duration,
+    ) -> Result<Settled, StoreError> {
+        {
+            let failing = &mut self.faults.lock().unwrap().failing_completions;
+            if *failing > 0 {
+                *failing -= 1;
+                return Err(StoreError::unavailable("no route to host"));
+            }
+        }
+        self.store.complete(held, answer, keep).await
+    }
+
+    async fn abandon(&self, held: Held, keep: Duration) -> Result<Settled, StoreError> {
+        self.store.abandon(held, keep).await
+    }
+
+    async fn mark_unknown(&self, held: Held) -> Result<Settled, StoreError> {
+        self.store.mark_unknown(held).await
+    }
+
+    async fn get(&self, id: RecordId) -> Result<Option<Record>, StoreError> {
+        self.store.get(id).await
+    }
+
+    async fn sweep(&self, most: usize) -> Result<usize, StoreError> {
+        self.store.sweep(most).await
+    }
+}

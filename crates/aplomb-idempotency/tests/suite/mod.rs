@@ -1,0 +1,343 @@
+//! What every store must do, whatever it keeps its records in.
+//!
+//! Leases and keeps of zero stand for time that has passed, so that stores with a clock of their
+//! own need not be waited for.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(
+    dead_code,
+    clippy::missing_panics_doc,
+    reason = "each store's tests use all of it"
+)]
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use aplomb_core::Principal;
+use aplomb_idempotency::{
+    Begin, Begun, Fingerprint, Held, Identity, Key, Lapsed, Scope, Settled, Started, State, Store,
+    StoredAnswer, Ticket,
+};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+
+/// Runs everything, each part on a store of its own.
+pub(crate) async fn run<S: Store, F: Future<Output = S>>(make: impl Fn() -> F) {
+    of_fifty_callers_one_gets_the_claim(&make().await).await;
+    another_payload_is_a_mismatch_in_flight_and_after(&make().await).await;
+    a_completed_record_never_changes(&make().await).await;
+    a_lapsed_claim_runs_again_and_its_zombie_changes_nothing(&make().await).await;
+    a_lapsed_claim_is_unknown_unless_the_route_says_otherwise(&make().await).await;
+    a_lease_that_ended_is_no_loss_while_nobody_claims(&make().await).await;
+    a_call_with_the_same_ticket_is_given_the_same_claim(&make().await).await;
+    a_released_key_takes_another_payload(&make().await).await;
+    what_expired_is_as_if_it_had_never_been(&make().await).await;
+    a_sweep_takes_what_expired_and_nothing_else(&make().await).await;
+    fences_grow_over_all_keys(&make().await).await;
+    what_was_written_is_read_back(&make().await).await;
+}
+
+async fn of_fifty_callers_one_gets_the_claim<S: Store>(store: &S) {
+    let calls: Vec<_> = (0..50).map(|_| begin("k")).collect();
+    let answers = join_all(calls.iter().map(|call| store.begin(call))).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    let claims = answers
+        .iter()
+        .filter(|answer| matches!(answer, Begun::Claimed(_)));
+    assert_eq!(claims.count(), 1);
+    let refused = answers.iter().filter(|answer| **answer == Begun::InFlight);
+    assert_eq!(refused.count(), 49);
+}
+
+async fn another_payload_is_a_mismatch_in_flight_and_after<S: Store>(store: &S) {
+    let held = claim(store, &begin("k")).await;
+    let other = Begin {
+        fingerprint: fingerprint("other"),
+        ..begin("k")
+    };
+    assert_eq!(store.begin(&other).await.unwrap(), Begun::Mismatch);
+    assert_eq!(complete(store, held, "done").await, Settled::Done);
+    assert_eq!(store.begin(&other).await.unwrap(), Begun::Mismatch);
+}
+
+async fn a_completed_record_never_changes<S: Store>(store: &S) {
+    let held = claim(store, &begin("k")).await;
+    assert_eq!(complete(store, held, "first").await, Settled::Done);
+    assert_eq!(
+        complete(store, held, "second").await,
+        Settled::Done,
+        "a repeated step is done"
+    );
+    assert_eq!(store.renew(held, LONG).await.unwrap(), Settled::Lost);
+    assert_eq!(store.abandon(held, LONG).await.unwrap(), Settled::Lost);
+    assert_eq!(store.mark_unknown(held).await.unwrap(), Settled::Lost);
+    assert_eq!(
+        store.begin(&begin("k")).await.unwrap(),
+        Begun::Replay(answer("first"))
+    );
+}
+
+async fn a_lapsed_claim_runs_again_and_its_zombie_changes_nothing<S: Store>(store: &S) {
+    let call = Begin {
+        lapsed: Lapsed::RunAgain,
+        lease: Duration::ZERO,
+        ..begin("k")
+    };
+    let zombie = claim(store, &call).await;
+    let again = Begin {
+        lapsed: Lapsed::RunAgain,
+        ..begin("k")
+    };
+    let Begun::Claimed(second) = store.begin(&again).await.unwrap() else {
+        panic!("a transactional route runs again")
+    };
+    assert_eq!(second.attempt, 2);
+    assert!(second.fence > zombie.fence);
+
+    assert_eq!(complete(store, zombie, "late").await, Settled::Lost);
+    assert_eq!(store.renew(zombie, LONG).await.unwrap(), Settled::Lost);
+    assert_eq!(store.abandon(zombie, LONG).await.unwrap(), Settled::Lost);
+    assert_eq!(store.mark_unknown(zombie).await.unwrap(), Settled::Lost);
+    assert_eq!(state(store, zombie).await, Some(State::Started(second)));
+
+    let held = Held {
+        fence: second.fence,
+        ..zombie
+    };
+    assert_eq!(complete(store, held, "second").await, Settled::Done);
+    assert_eq!(
+        store.begin(&again).await.unwrap(),
+        Begun::Replay(answer("second"))
+    );
+}
+
+async fn a_lapsed_claim_is_unknown_unless_the_route_says_otherwise<S: Store>(store: &S) {
+    let held = claim(
+        store,
+        &Begin {
+            lease: Duration::ZERO,
+            ..begin("k")
+        },
+    )
+    .await;
+    assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Unknown);
+    assert_eq!(complete(store, held, "late").await, Settled::Lost);
+    let transactional = Begin {
+        lapsed: Lapsed::RunAgain,
+        ..begin("k")
+    };
+    assert_eq!(
+        store.begin(&transactional).await.unwrap(),
+        Begun::Unknown,
+        "it stays so"
+    );
+
+    let marked = claim(store, &begin("other")).await;
+    assert_eq!(store.mark_unknown(marked).await.unwrap(), Settled::Done);
+    assert_eq!(
+        store.mark_unknown(marked).await.unwrap(),
+        Settled::Done,
+        "a repeated step"
+    );
+    assert_eq!(store.begin(&begin("other")).await.unwrap(), Begun::Unknown);
+}
+
+async fn a_lease_that_ended_is_no_loss_while_nobody_claims<S: Store>(store: &S) {
+    let held = claim(
+        store,
+        &Begin {
+            lease: Duration::ZERO,
+            ..begin("k")
+        },
+    )
+    .await;
+    assert_eq!(store.renew(held, LONG).await.unwrap(), Settled::Done);
+    assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::InFlight);
+
+    let held = claim(
+        store,
+        &Begin {
+            lease: Duration::ZERO,
+            ..begin("slow")
+        },
+    )
+    .await;
+    assert_eq!(complete(store, held, "slow").await, Settled::Done);
+    assert_eq!(
+        store.begin(&begin("slow")).await.unwrap(),
+        Begun::Replay(answer("slow"))
+    );
+}
+
+async fn a_call_with_the_same_ticket_is_given_the_same_claim<S: Store>(store: &S) {
+    let call = begin("k");
+    let first = store.begin(&call).await.unwrap();
+    assert_eq!(store.begin(&call).await.unwrap(), first);
+}
+
+async fn a_released_key_takes_another_payload<S: Store>(store: &S) {
+    let held = claim(store, &begin("k")).await;
+    assert_eq!(store.abandon(held, LONG).await.unwrap(), Settled::Done);
+    assert_eq!(
+        store.abandon(held, LONG).await.unwrap(),
+        Settled::Done,
+        "a repeated step"
+    );
+    assert_eq!(complete(store, held, "late").await, Settled::Lost);
+    let other = Begin {
+        fingerprint: fingerprint("mended"),
+        ..begin("k")
+    };
+    let started = started(store, &other).await;
+    assert_eq!(started.attempt, 2);
+    assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Mismatch);
+}
+
+async fn what_expired_is_as_if_it_had_never_been<S: Store>(store: &S) {
+    let held = claim(store, &begin("k")).await;
+    let kept = store
+        .complete(held, &answer("old"), Duration::ZERO)
+        .await
+        .unwrap();
+    assert_eq!(kept, Settled::Done);
+    let anew = Begin {
+        fingerprint: fingerprint("new work"),
+        ..begin("k")
+    };
+    let started = started(store, &anew).await;
+    assert_eq!(started.attempt, 1);
+    assert!(started.fence > held.fence);
+    assert_eq!(complete(store, held, "zombie").await, Settled::Lost);
+}
+
+async fn a_sweep_takes_what_expired_and_nothing_else<S: Store>(store: &S) {
+    let running = claim(
+        store,
+        &Begin {
+            lease: Duration::ZERO,
+            ..begin("running")
+        },
+    )
+    .await;
+    let unknown = claim(store, &begin("unknown")).await;
+    assert_eq!(store.mark_unknown(unknown).await.unwrap(), Settled::Done);
+    let kept = claim(store, &begin("kept")).await;
+    assert_eq!(complete(store, kept, "kept").await, Settled::Done);
+    let mut expired = Vec::new();
+    for key in ["a", "b", "c"] {
+        expired.push(claim(store, &begin(key)).await);
+    }
+    for &held in &expired {
+        let done = store
+            .complete(held, &answer("old"), Duration::ZERO)
+            .await
+            .unwrap();
+        assert_eq!(done, Settled::Done);
+    }
+    assert_eq!(store.sweep(2).await.unwrap(), 2, "at most what was asked");
+    assert_eq!(store.sweep(100).await.unwrap(), 1);
+    for held in expired {
+        assert_eq!(store.get(held.id).await.unwrap(), None);
+    }
+    for held in [running, unknown, kept] {
+        assert!(store.get(held.id).await.unwrap().is_some());
+    }
+}
+
+async fn fences_grow_over_all_keys<S: Store>(store: &S) {
+    let mut last = None;
+    for key in ["a", "b", "c", "d"] {
+        let held = claim(store, &begin(key)).await;
+        assert!(Some(held.fence) > last);
+        last = Some(held.fence);
+    }
+    let calls: Vec<_> = (0..20).map(|n| begin(&format!("many-{n}"))).collect();
+    let fences = join_all(calls.iter().map(|call| claim(store, call))).await;
+    let distinct: BTreeSet<_> = fences.iter().map(|held| held.fence).collect();
+    assert_eq!(distinct.len(), 20);
+    assert!(distinct.first() > last.as_ref());
+}
+
+async fn what_was_written_is_read_back<S: Store>(store: &S) {
+    let call = begin("a \"quoted\" key");
+    let held = claim(store, &call).await;
+    let mut headers = HeaderMap::new();
+    headers.append("x-a", HeaderValue::from_bytes(b"\xff").unwrap());
+    headers.append("x-a", HeaderValue::from_static("2"));
+    let body = Some(Bytes::from_static(b"\0\xff"));
+    let written = StoredAnswer::new(StatusCode::CREATED, &headers, body, 10);
+    assert_eq!(
+        store.complete(held, &written, LONG).await.unwrap(),
+        Settled::Done
+    );
+    let record = store.get(held.id).await.unwrap().unwrap();
+    assert_eq!(record.identity, call.identity);
+    assert_eq!(record.fingerprint, call.fingerprint);
+    let State::Completed {
+        fence,
+        answer,
+        expires,
+    } = record.state
+    else {
+        panic!("it is completed")
+    };
+    assert_eq!((fence, answer), (held.fence, written));
+    assert!(expires >= record.created.plus(LONG));
+
+    let bodiless = claim(store, &begin("bodiless")).await;
+    let written = StoredAnswer::new(StatusCode::OK, &headers, None, 10);
+    assert_eq!(
+        store.complete(bodiless, &written, LONG).await.unwrap(),
+        Settled::Done
+    );
+    let replay = store.begin(&begin("bodiless")).await.unwrap();
+    assert_eq!(replay, Begun::Replay(written));
+}
+
+pub(crate) fn begin(key: &str) -> Begin {
+    let scope = Scope::Principal(Principal::new("shop"));
+    let key = Key::try_from(key).unwrap();
+    Begin {
+        identity: Identity::new(scope, Method::POST, "/orders", key),
+        fingerprint: fingerprint("body"),
+        lease: LONG,
+        lapsed: Lapsed::Unknown,
+        ticket: Ticket::unique(),
+    }
+}
+
+pub(crate) fn fingerprint(body: &str) -> Fingerprint {
+    let uri = Uri::from_static("/orders");
+    Fingerprint::of(&Method::POST, &uri, &HeaderMap::new(), &[], body.as_bytes())
+}
+
+pub(crate) fn answer(body: &str) -> StoredAnswer {
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    StoredAnswer::new(StatusCode::CREATED, &HeaderMap::new(), Some(body), 1024)
+}
+
+pub(crate) async fn started<S: Store>(store: &S, begin: &Begin) -> Started {
+    match store.begin(begin).await.unwrap() {
+        Begun::Claimed(started) => started,
+        other => panic!("the key is free, but {other:?}"),
+    }
+}
+
+async fn claim<S: Store>(store: &S, begin: &Begin) -> Held {
+    let fence = started(store, begin).await.fence;
+    Held {
+        id: begin.identity.id(),
+        fence,
+    }
+}
+
+async fn complete<S: Store>(store: &S, held: Held, body: &str) -> Settled {
+    store.complete(held, &answer(body), LONG).await.unwrap()
+}
+
+async fn state<S: Store>(store: &S, held: Held) -> Option<State> {
+    store.get(held.id).await.unwrap().map(|record| record.state)
+}
+
+const LONG: Duration = Duration::from_secs(3600);
