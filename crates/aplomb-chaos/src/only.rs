@@ -1,0 +1,24 @@
+/// Says which requests chaos may touch.
+///
+/// Any `Fn(&Request) -> bool` does; [`Everything`] is the default.
+pub trait Matches<R> {
+    /// Whether this request is fair game.
+    fn matches(&self, request: &R) -> bool;
+}
+
+impl<R, F: Fn(&R) -> bool> Matches<R> for F {
+    fn matches(&self, request: &R) -> bool {
+        self(request)
+    }
+}
+
+/// Every request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a unit: it holds no state")]
+pub struct Everything;
+
+impl<R> Matches<R> for Everything {
+    fn matches(&self, _: &R) -> bool {
+        true
+    }
+}
