@@ -1,3 +1,77 @@
 //! The project's own chores.
+//!
+//! One chore, one module: `cargo xtask test` is `test.rs`. A new chore is a module with a `run`,
+//! a variant of [`Chore`] that documents it, one arm in [`main`]. A chore describes its work as
+//! [`Step`](steps::Step)s; the [`Report`] runs them, times them, tells what failed.
 
-fn main() {}
+mod ci;
+mod deny;
+mod needs;
+mod report;
+mod steps;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::report::Report;
+
+/// The project's own chores
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Chore {
+    /// Makes this machine ready for the tests and runs them all
+    Test(test::Args),
+    /// Everything that must hold before a change lands; CI runs this and nothing else
+    Ci,
+    /// Looks our dependencies up in the database of known vulnerabilities (needs a network)
+    Advisories,
+}
+
+fn main() -> ExitCode {
+    let chore = Chore::parse();
+    if let Err(error) = std::env::set_current_dir(workspace()) {
+        eprintln!("cannot enter the workspace: {error}; start this with `cargo xtask`");
+        return ExitCode::FAILURE;
+    }
+    let mut report = Report::default();
+    match chore {
+        Chore::Test(args) => test::run(&mut report, &args),
+        Chore::Ci => ci::run(&mut report),
+        Chore::Advisories => deny::advisories(&mut report),
+    }
+    report.conclude()
+}
+
+/// Where the workspace lies: cargo tells the folder of the package that it runs.
+///
+/// A program started without cargo falls back to the folder it stands in.
+fn workspace() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
+        || PathBuf::from("."),
+        |here| PathBuf::from(here).join("../.."),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Chore::command().debug_assert();
+    }
+
+    #[test]
+    fn what_stands_behind_the_dashes_reaches_the_test_runner() {
+        let chore = Chore::try_parse_from(["xtask", "test", "--", "a_probe", "--no-capture"]);
+        let Ok(Chore::Test(args)) = chore else {
+            panic!("`test` takes arguments for the runner")
+        };
+        assert_eq!(args.runner, ["a_probe", "--no-capture"]);
+    }
+}
