@@ -1,0 +1,187 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use aplomb_core::Dice;
+use aplomb_deadline::DeadlineLayer;
+use aplomb_retry::{Budget, RetryLayer};
+use http::{Method, Request, Response};
+use tower::Layer;
+use tower::retry::budget::{Budget as _, TpsBudget};
+use tower::retry::{Policy, RetryLayer as TowerRetryLayer};
+use tower::timeout::TimeoutLayer;
+
+use crate::drive::Driver;
+use crate::inner::{Body, Later, Prompt, request};
+
+/// One thing that is measured.
+pub struct Item {
+    /// Its name: what, whose, on which request.
+    pub name: &'static str,
+    /// The bare call that it is compared with.
+    pub bare: &'static str,
+    /// The peer's item, and how much of its added instructions this one may add.
+    pub must: Option<(&'static str, f64)>,
+    /// Makes so many calls of it.
+    pub run: fn(&Driver, u64),
+}
+
+/// The item of this name.
+pub fn find(name: &str) -> Option<&'static Item> {
+    ITEMS.iter().find(|item| item.name == name)
+}
+
+/// Everything that is measured, bare calls first.
+pub const ITEMS: &[Item] = &[
+    bare("bare", |driver, calls| {
+        driver.drive(&mut Prompt, read, calls);
+    }),
+    bare("bare-8-headers", |driver, calls| {
+        driver.drive(&mut Prompt, read_8, calls);
+    }),
+    bare("bare-pending", |driver, calls| {
+        driver.drive(&mut Later, read, calls);
+    }),
+    bare("bare-post", |driver, calls| {
+        driver.drive(&mut Prompt, write, calls);
+    }),
+    item("tower-retry", "bare", None, |driver, calls| {
+        driver.drive(&mut tower_retry().layer(Prompt), read, calls);
+    }),
+    item(
+        "retry",
+        "bare",
+        Some(("tower-retry", 1.0)),
+        |driver, calls| {
+            driver.drive(&mut retry().layer(Prompt), read, calls);
+        },
+    ),
+    item(
+        "tower-retry-8-headers",
+        "bare-8-headers",
+        None,
+        |driver, calls| {
+            driver.drive(&mut tower_retry().layer(Prompt), read_8, calls);
+        },
+    ),
+    item(
+        "retry-8-headers",
+        "bare-8-headers",
+        Some(("tower-retry-8-headers", 1.0)),
+        |driver, calls| {
+            driver.drive(&mut retry().layer(Prompt), read_8, calls);
+        },
+    ),
+    item("tower-retry-post", "bare-post", None, |driver, calls| {
+        driver.drive(&mut tower_retry().layer(Prompt), write, calls);
+    }),
+    item(
+        "retry-once",
+        "bare-post",
+        Some(("tower-retry-post", 0.4)),
+        |driver, calls| {
+            driver.drive(
+                &mut retry().max_attempts(1).unlimited_total().layer(Prompt),
+                write,
+                calls,
+            );
+        },
+    ),
+    item(
+        "tower-timeout-pending",
+        "bare-pending",
+        None,
+        |driver, calls| {
+            driver.drive(&mut TimeoutLayer::new(SECOND).layer(Later), read, calls);
+        },
+    ),
+    item(
+        "deadline-pending",
+        "bare-pending",
+        Some(("tower-timeout-pending", 1.05)),
+        |driver, calls| {
+            driver.drive(&mut DeadlineLayer::total(SECOND).layer(Later), read, calls);
+        },
+    ),
+];
+
+const fn bare(name: &'static str, run: fn(&Driver, u64)) -> Item {
+    Item {
+        name,
+        bare: name,
+        must: None,
+        run,
+    }
+}
+
+const fn item(
+    name: &'static str,
+    bare: &'static str,
+    must: Option<(&'static str, f64)>,
+    run: fn(&Driver, u64),
+) -> Item {
+    Item {
+        name,
+        bare,
+        must,
+        run,
+    }
+}
+
+fn read() -> Request<Body> {
+    request(Method::GET, 0)
+}
+
+fn read_8() -> Request<Body> {
+    request(Method::GET, 8)
+}
+
+fn write() -> Request<Body> {
+    request(Method::POST, 0)
+}
+
+fn retry() -> RetryLayer {
+    RetryLayer::new(Budget::percent(20)).dice(Dice::seeded(1))
+}
+
+fn tower_retry() -> TowerRetryLayer<TowerPolicy> {
+    TowerRetryLayer::new(TowerPolicy {
+        budget: Arc::new(TpsBudget::default()),
+        left: 2,
+    })
+}
+
+/// What tower's documentation shows: a budget, a number of attempts, a copy of the request.
+#[derive(Clone)]
+struct TowerPolicy {
+    budget: Arc<TpsBudget>,
+    left: u32,
+}
+
+impl<E> Policy<Request<Body>, Response<Body>, E> for TowerPolicy {
+    type Future = std::future::Ready<()>;
+
+    fn retry(
+        &mut self,
+        _: &mut Request<Body>,
+        result: &mut Result<Response<Body>, E>,
+    ) -> Option<Self::Future> {
+        let failed = result
+            .as_ref()
+            .map_or(true, |response| response.status().is_server_error());
+        if !failed {
+            self.budget.deposit();
+            return None;
+        }
+        if self.left == 0 || !self.budget.withdraw() {
+            return None;
+        }
+        self.left -= 1;
+        Some(std::future::ready(()))
+    }
+
+    fn clone_request(&mut self, request: &Request<Body>) -> Option<Request<Body>> {
+        Some(request.clone())
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
