@@ -4,8 +4,10 @@
 //! a variant of [`Chore`] that documents it, one arm in [`main`]. A chore describes its work as
 //! [`Step`](steps::Step)s; the [`Report`] runs them, times them, tells what failed.
 
+mod bench;
 mod ci;
 mod deny;
+mod loom;
 mod needs;
 mod report;
 mod steps;
@@ -24,8 +26,12 @@ use crate::report::Report;
 enum Chore {
     /// Makes this machine ready for the tests and runs them all
     Test(test::Args),
+    /// Measures speed
+    Bench(bench::Args),
     /// Everything that must hold before a change lands; CI runs this and nothing else
     Ci,
+    /// Checks every interleaving of two threads on the lock-free cores
+    Loom,
     /// Looks our dependencies up in the database of known vulnerabilities (needs a network)
     Advisories,
 }
@@ -39,7 +45,9 @@ fn main() -> ExitCode {
     let mut report = Report::default();
     match chore {
         Chore::Test(args) => test::run(&mut report, &args),
+        Chore::Bench(args) => bench::run(&mut report, &args),
         Chore::Ci => ci::run(&mut report),
+        Chore::Loom => loom::run(&mut report),
         Chore::Advisories => deny::advisories(&mut report),
     }
     report.conclude()

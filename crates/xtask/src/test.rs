@@ -1,10 +1,11 @@
+use crate::loom;
 use crate::needs::{self, TESTS};
 use crate::report::Report;
 use crate::steps::{Line, Step};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// For the test runner: a filter, its own flags. The doctests are left out then.
+    /// For the test runner: a filter, its own flags. The doctests and loom's models are left out then.
     #[arg(last = true)]
     pub(crate) runner: Vec<String>,
 }
@@ -15,11 +16,13 @@ pub(crate) fn run(report: &mut Report, args: &Args) {
         report.run(&step);
     }
     if !args.runner.is_empty() {
-        println!("\nthe doctests were left out: arguments were given for the test runner");
+        println!(
+            "\nthe doctests and loom's models were left out: arguments were given for the test runner"
+        );
     }
 }
 
-/// The tests; the doctests too, unless the run was narrowed by arguments.
+/// The tests; the doctests and loom's models too, unless the run was narrowed by arguments.
 ///
 /// The features are those of the other steps in [`ci`](crate::ci): with others, cargo would build
 /// macros and build scripts once more.
@@ -28,6 +31,7 @@ pub(crate) fn steps(runner: &[String], has_nextest: bool) -> Vec<Step> {
     if runner.is_empty() {
         let doctests = Line::cargo(&["test", "--doc"]).args(&WHOLE.map(String::from));
         steps.push(Step::new("doctests", [doctests]));
+        steps.push(loom::step());
     }
     steps
 }
@@ -48,7 +52,8 @@ mod tests {
 
     fn typed(runner: &[String], has_nextest: bool) -> Vec<String> {
         let steps = steps(runner, has_nextest);
-        let lines = steps.iter().flat_map(|step| &step.lines);
+        let native = steps.iter().filter(|step| **step != loom::step());
+        let lines = native.flat_map(|step| &step.lines);
         lines.map(ToString::to_string).collect()
     }
 
@@ -70,6 +75,12 @@ mod tests {
                 doctests
             ]
         );
+    }
+
+    #[test]
+    fn the_models_run_with_the_whole_and_not_with_a_part() {
+        assert!(steps(&[], true).contains(&loom::step()));
+        assert!(!steps(&["a_probe".into()], true).contains(&loom::step()));
     }
 
     #[test]
