@@ -11,16 +11,19 @@ impl Attempt {
 
     /// The one after this.
     #[must_use]
+    #[inline]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
     /// Its number, from 1.
+    #[inline]
     pub const fn number(self) -> u32 {
         self.0.get()
     }
 
     /// Whether nothing was sent before it.
+    #[inline]
     pub const fn is_first(self) -> bool {
         self.0.get() == 1
     }
@@ -56,6 +59,7 @@ impl Attempts {
     }
 
     /// Whether `attempt` is the last one allowed.
+    #[inline]
     pub const fn end_at(self, attempt: Attempt) -> bool {
         attempt.number() >= self.0.get() && self.0.get() != NonZeroU32::MAX.get()
     }

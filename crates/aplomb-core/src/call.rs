@@ -15,6 +15,7 @@ pub struct Call {
 
 impl Call {
     /// Reads a request's method and key.
+    #[inline]
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
         Self {
             safety: Safety::of(method),
@@ -38,6 +39,7 @@ pub enum Safety {
 
 impl Safety {
     /// The safety of a method.
+    #[inline]
     pub fn of(method: &Method) -> Self {
         match *method {
             Method::GET

@@ -22,6 +22,7 @@ pub enum OperationClass {
 
 impl OperationClass {
     /// The class of a request that names none, by its method and key.
+    #[inline]
     pub const fn of(call: Call) -> Self {
         match (call.safety, call.keyed) {
             (Safety::Idempotent, _) => Self::Read,

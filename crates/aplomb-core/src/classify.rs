@@ -42,6 +42,7 @@ impl<R: Answer> Classify<R> for HttpClassifier {
     }
 }
 
+#[inline]
 fn of_response(call: Call, status: StatusCode, headers: &HeaderMap) -> Outcome {
     if !status.is_client_error() && !status.is_server_error() {
         return Outcome::Success;

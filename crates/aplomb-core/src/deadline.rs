@@ -31,16 +31,19 @@ impl Deadline {
     }
 
     /// `time` from `now`; at most a century ahead.
+    #[inline]
     pub fn after(now: Instant, time: Duration) -> Self {
         Self(now + time.min(CENTURY))
     }
 
     /// The one in force where this is called.
+    #[inline]
     pub fn current() -> Option<Self> {
         CURRENT.get()
     }
 
     /// The one that bounds a request: the earlier of the one in force and the one it carries.
+    #[inline]
     pub fn of(request: &impl Request, now: Instant) -> Option<Self> {
         match (Self::current(), request.deadline(now)) {
             (Some(current), Some(carried)) => Some(current.min(carried)),
@@ -50,6 +53,7 @@ impl Deadline {
 
     /// Puts it in force until the scope is dropped. For the shells of layers: around each call of
     /// an inner service and each poll of its future.
+    #[inline]
     pub fn enter(self) -> Scope {
         Scope {
             outer: CURRENT.replace(Some(self)),
@@ -87,11 +91,13 @@ impl Deadline {
     }
 
     /// The time left, nothing once it has passed.
+    #[inline]
     pub fn remaining(self, now: Instant) -> Duration {
         self.0.saturating_duration_since(now)
     }
 
     /// Whether it has passed.
+    #[inline]
     pub fn is_over(self, now: Instant) -> bool {
         now >= self.0
     }
@@ -112,6 +118,7 @@ pub struct Scope {
 }
 
 impl Drop for Scope {
+    #[inline]
     fn drop(&mut self) {
         CURRENT.set(self.outer);
     }

@@ -15,6 +15,7 @@ pub use tokio::time::Instant;
     clippy::disallowed_methods,
     reason = "this is the one place that reads the clock"
 )]
+#[inline]
 pub fn now() -> Instant {
     Instant::now()
 }

@@ -53,6 +53,7 @@ impl Budget {
     }
 
     /// A call succeeded at its first try.
+    #[inline]
     pub fn deposit(&self) {
         let terms = &self.shared.terms;
         self.update(|account| Some(account.deposit(terms)));
@@ -62,6 +63,7 @@ impl Budget {
     ///
     /// Call it when the attempt failed, before the wait. The withdrawal gives itself back when it
     /// is dropped without being [sent](Withdrawal::sent).
+    #[inline]
     pub fn withdraw(&self, cost: Cost) -> Option<Withdrawal> {
         let mut paid = 0;
         self.update(|account| {
@@ -76,10 +78,12 @@ impl Budget {
     }
 
     /// How many retries at the lowest price it holds now.
+    #[inline]
     pub fn balance(&self) -> f64 {
         Account(self.shared.account.load(Ordering::Relaxed)).balance()
     }
 
+    #[inline]
     fn update(&self, change: impl FnMut(Account) -> Option<Account>) -> Option<()> {
         let mut change = change;
         // The word is all there is: it orders nothing else, so Relaxed is enough.
@@ -195,6 +199,7 @@ pub struct Account(u64);
 impl Account {
     /// After a call that succeeded at its first try: it earns, and the price halves.
     #[must_use]
+    #[inline]
     pub const fn deposit(self, terms: &Terms) -> Self {
         let earned = self.held() + terms.ratio;
         let held = if earned < terms.cap {
@@ -211,6 +216,7 @@ impl Account {
 
     /// After paying for a retry, with what was paid in millionths; `None` when it cannot.
     #[must_use]
+    #[inline]
     pub const fn withdraw(self, cost: Cost) -> Option<(Self, u32)> {
         let price = cost.0 << self.doublings();
         match self.held().checked_sub(price) {
@@ -224,6 +230,7 @@ impl Account {
 
     /// After a retry that succeeded: the price is the lowest again.
     #[must_use]
+    #[inline]
     pub const fn retry_succeeded(self) -> Self {
         Self::of(self.held(), 0, true)
     }
@@ -255,6 +262,7 @@ impl Account {
     }
 
     /// How many retries at the lowest price it holds.
+    #[inline]
     pub fn balance(self) -> f64 {
         f64::from(self.held()) / f64::from(UNIT)
     }
@@ -266,6 +274,7 @@ impl Account {
 
     // Bits 0..32 hold millionths of a retry, 32..35 the doublings of the price, 35 whether the last
     // retry succeeded.
+    #[inline]
     const fn of(held: u32, doublings: u32, last_retry_succeeded: bool) -> Self {
         Self(held as u64 | (doublings as u64) << 32 | (last_retry_succeeded as u64) << 35)
     }
@@ -274,14 +283,17 @@ impl Account {
         clippy::cast_possible_truncation,
         reason = "the low half is the balance"
     )]
+    #[inline]
     const fn held(self) -> u32 {
         self.0 as u32
     }
 
+    #[inline]
     const fn doublings(self) -> u32 {
         (self.0 >> 32 & 0b111) as u32
     }
 
+    #[inline]
     const fn last_retry_succeeded(self) -> bool {
         self.0 >> 35 & 1 == 1
     }
@@ -299,6 +311,7 @@ impl Cost {
 
     /// A timeout costs more, since the server may still be working on it; a server that says when
     /// to come back costs less.
+    #[inline]
     pub const fn of(failure: &Failure) -> Self {
         let asked = matches!(failure.pushback, Pushback::After(_));
         match failure.kind {

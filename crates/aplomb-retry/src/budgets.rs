@@ -91,6 +91,7 @@ pub enum Purse {
 
 impl Purse {
     /// A budget that belongs to this request; none when all share one.
+    #[inline]
     pub(crate) fn own(&self, request: &impl Request) -> Option<Budget> {
         match self {
             Self::One(_) => None,
@@ -101,6 +102,7 @@ impl Purse {
     }
 
     /// The budget of a call that was given `own`.
+    #[inline]
     pub(crate) fn open<'a>(&'a self, own: Option<&'a Budget>) -> &'a Budget {
         match (self, own) {
             (_, Some(own)) => own,

@@ -43,18 +43,19 @@ impl Default for Rules {
 
 impl Rules {
     /// Begins a call at `now`, under its own total time and the deadline it inherited.
+    #[inline]
     pub fn begin(&self, call: Call, inherited: Option<Deadline>, now: Instant) -> Progress {
         let own = self.total.map(|total| Deadline::after(now, total));
         let deadline = match (own, inherited) {
             (Some(own), Some(inherited)) => Some(own.min(inherited)),
             (own, inherited) => own.or(inherited),
         };
-        let delays = self.backoff.delays();
+        let attempt = Attempt::FIRST;
         Progress {
             call,
             deadline,
-            delays,
-            attempt: Attempt::FIRST,
+            delays: None,
+            attempt,
             free_spent: false,
         }
     }
@@ -133,11 +134,12 @@ impl Rules {
         failure: Failure,
         rng: &mut Rng,
     ) -> Result<Duration, Reason> {
+        let delays = progress.delays.get_or_insert_with(|| self.backoff.delays());
         match failure.pushback {
             Pushback::After(floor) if floor > self.longest_pushback => Err(Reason::Time),
-            Pushback::After(floor) => Ok(progress.delays.next_after(floor, rng)),
+            Pushback::After(floor) => Ok(delays.next_after(floor, rng)),
             _ if failure.stale_connection && !progress.free_spent => Ok(Duration::ZERO),
-            _ => Ok(progress.delays.next(rng)),
+            _ => Ok(delays.next(rng)),
         }
     }
 }
@@ -160,18 +162,21 @@ pub enum BodyIs {
 pub struct Progress {
     call: Call,
     deadline: Option<Deadline>,
-    delays: Delays,
+    // Only a call that failed has any.
+    delays: Option<Delays>,
     attempt: Attempt,
     free_spent: bool,
 }
 
 impl Progress {
     /// The attempt that was sent last.
+    #[inline]
     pub const fn attempt(&self) -> Attempt {
         self.attempt
     }
 
     /// What is known of the request.
+    #[inline]
     pub const fn call(&self) -> Call {
         self.call
     }
