@@ -1,0 +1,37 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::Tokens;
+use crate::serve::Limits;
+
+/// How an Inventory Service is set up.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The directory that holds its database; made when it is missing.
+    pub data: PathBuf,
+    /// Who may call it.
+    pub tokens: Tokens,
+    /// Seeds the dice of its injected faults; without one nobody can foretell them.
+    pub chaos_seed: Option<u64>,
+    /// How long a claim on a key holds unless it is renewed: 2 s.
+    pub lease: Duration,
+    /// How long a key is kept: 24 h.
+    pub keep: Duration,
+    /// What it takes on at once, and how long it takes to stop.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The demo's settings, with this data directory and these callers.
+    pub fn new(data: impl Into<PathBuf>, tokens: Tokens) -> Self {
+        Self {
+            data: data.into(),
+            tokens,
+            chaos_seed: None,
+            lease: Duration::from_secs(2),
+            keep: Duration::from_secs(24 * 3600),
+            limits: Limits::default(),
+        }
+    }
+}

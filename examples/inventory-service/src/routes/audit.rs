@@ -1,0 +1,48 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aplomb_core::{Principal, Problem};
+use axum::Extension;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use serde_json::json;
+
+use crate::answer::{Answer, bad_field, bad_request, ok, unknown_sku};
+use crate::auth::is_backoffice;
+use crate::inventory::App;
+use crate::ledger;
+
+/// `GET /inventory/audit?sku=`: the figures that must add up, by SQL from the rows.
+pub(crate) async fn figures(State(app): State<Arc<App>>, query: Asked) -> Answer {
+    let query = asked(query)?;
+    let Some(sku) = query.get("sku") else {
+        return Err(bad_field("sku", "sku is missing; ask for ?sku=…").into());
+    };
+    let mut reader = app.pools.reader.acquire().await?;
+    let found = ledger::audit(&mut reader, sku).await?;
+    Ok(ok(&found.ok_or_else(|| unknown_sku(sku))?))
+}
+
+/// `GET /inventory/audit/events?key=`: what was done, oldest first. The back office sees what
+/// everyone did, others what they did themselves.
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    Extension(principal): Extension<Principal>,
+    query: Asked,
+) -> Answer {
+    let query = asked(query)?;
+    let key = query.get("key").map(String::as_str);
+    let caller = (!is_backoffice(&principal)).then(|| principal.as_str());
+    let mut reader = app.pools.reader.acquire().await?;
+    let events = ledger::events(&mut reader, key, caller).await?;
+    Ok(ok(&json!({ "events": events })))
+}
+
+type Asked = Result<Query<HashMap<String, String>>, QueryRejection>;
+
+fn asked(query: Asked) -> Result<HashMap<String, String>, Problem> {
+    match query {
+        Ok(Query(query)) => Ok(query),
+        Err(wrong) => Err(bad_request(wrong.body_text())),
+    }
+}

@@ -1,0 +1,116 @@
+use std::sync::Arc;
+
+use aplomb_core::{Principal, Problem};
+use aplomb_idempotency::{Claim, Recorded, Refusal};
+use aplomb_idempotency_sqlx::{complete_and_commit, sqlite};
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::IntoResponse;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::name;
+use crate::answer::{Answer, json, ok, unknown_reservation, unknown_sku};
+use crate::db::{self, Claimant, Reserved};
+use crate::domain::{Reservation, Wanted};
+use crate::inventory::App;
+
+/// `POST /inventory/reservations`: holds stock for an order line.
+///
+/// The stock, the row, the audit event and the record of the key commit together or not at all.
+pub(crate) async fn reserve(
+    State(app): State<Arc<App>>,
+    claim: Claim,
+    body: Bytes,
+) -> Result<Recorded, Refusal> {
+    let wanted = Wanted::parse(&body)?;
+    app.chaos.latency().await;
+    let mut tx = app.begin().await.map_err(failed)?;
+    let by = Claimant {
+        caller: claim.caller(),
+        key: claim.key(),
+        fence: claim.fence().get(),
+    };
+    let response = match db::reserve(&mut tx, &wanted, by).await.map_err(failed)? {
+        Reserved::Held(reservation) => created(&reservation),
+        Reserved::OutOfStock { available } => out_of_stock(&wanted, available).into_response(),
+        Reserved::Already { reservation_id } => already(&wanted, reservation_id).into_response(),
+        Reserved::UnknownSku => {
+            tx.rollback().await.map_err(failed)?;
+            return Err(unknown_sku(&wanted.sku).into());
+        }
+    };
+    Ok(complete_and_commit(&claim, tx, response).await?)
+}
+
+/// `GET /inventory/reservations/{id}`.
+pub(crate) async fn get(
+    State(app): State<Arc<App>>,
+    Extension(principal): Extension<Principal>,
+    path: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let id = name(path)?;
+    app.chaos.latency().await;
+    let mut reader = app.pools.reader.acquire().await?;
+    let found = db::reservation(&mut reader, &id, principal.as_str()).await?;
+    Ok(ok(&found.ok_or_else(unknown_reservation)?))
+}
+
+/// `DELETE /inventory/reservations/{id}`: gives the stock back, once.
+pub(crate) async fn release(
+    State(app): State<Arc<App>>,
+    Extension(principal): Extension<Principal>,
+    path: Result<Path<String>, PathRejection>,
+) -> Answer {
+    let id = name(path)?;
+    app.chaos.latency().await;
+    let mut tx = app.begin().await?;
+    let known = db::release(&mut tx, &id, principal.as_str()).await?;
+    tx.commit().await?;
+    if !known {
+        return Err(unknown_reservation().into());
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn created(reservation: &Reservation) -> Response<Bytes> {
+    let mut response = json(StatusCode::CREATED, reservation);
+    let location = format!("/inventory/reservations/{}", reservation.id);
+    let location = HeaderValue::try_from(location).expect("an id is printable ASCII");
+    response.headers_mut().insert(header::LOCATION, location);
+    response
+}
+
+fn out_of_stock(wanted: &Wanted, available: i64) -> Problem {
+    Problem::new(
+        "/problems/out-of-stock",
+        "out of stock",
+        StatusCode::CONFLICT,
+    )
+    .detail(format!("{available} of {} are left", wanted.sku))
+    .with("sku", wanted.sku.as_str())
+    .with("available", available)
+}
+
+/// The order line is held under another key. Whose it is, only its owner is told.
+fn already(wanted: &Wanted, reservation_id: Option<String>) -> Problem {
+    let problem = Problem::new(
+        "/problems/already-reserved",
+        "this order line was reserved under another key",
+        StatusCode::CONFLICT,
+    )
+    .detail("an order line is reserved once; use its reservation, or another line")
+    .with("order_id", wanted.order_id.as_str())
+    .with("line", wanted.line);
+    match reservation_id {
+        Some(id) => problem.with("reservation_id", id),
+        None => problem,
+    }
+}
+
+/// The transaction rolls back and the key is given back: the caller may come again.
+fn failed(error: sqlx::Error) -> Refusal {
+    tracing::error!(%error, "a reservation failed");
+    sqlite::failed(error)
+}

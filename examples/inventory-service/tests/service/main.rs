@@ -1,0 +1,13 @@
+//! The Inventory Service from outside: in this process, and over real sockets.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says what went wrong by panicking"
+)]
+
+mod audit;
+mod limits;
+mod operations;
+mod products;
+mod reservations;
+mod sockets;
+mod support;
