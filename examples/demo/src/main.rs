@@ -1,3 +1,8 @@
-//! One command: the services, the story, the check.
+//! The demo's command; see `aplomb-demo --help`.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    aplomb_demo::run(std::env::args_os()).await
+}

@@ -1,1 +1,48 @@
-//! The demo's Order API.
+//! The demo's Order API: orders whose outcome is told truthfully, whatever Inventory's network does.
+//!
+//! An order is written down before Inventory is asked. Each line is reserved under a key that is
+//! made from the order and the line, so every attempt, by the customer's request, by its repetition
+//! after a crash or by the reconciler, is the same attempt to Inventory. The order's status and the
+//! record of the customer's own key commit in one transaction. What nobody knows is answered
+//! `pending`, never "sold out".
+//!
+//! ```no_run
+//! use aplomb_inventory_service::serve;
+//! use aplomb_order_api::{Config, OrderApi};
+//! use hyper_util::client::legacy::connect::HttpConnector;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = Config::new("demo-data", "http://127.0.0.1:7001".parse()?);
+//! let orders = OrderApi::open(config, HttpConnector::new()).await?;
+//! let listener = serve::bind("127.0.0.1:7000".parse()?).await?;
+//! orders.serve(listener, async { _ = tokio::signal::ctrl_c().await }).await;
+//! # Ok(()) }
+//! ```
+//!
+//! Outermost first, a call to Inventory passes: the deadline of the whole order, the deadline of
+//! the operation, retries that spend a budget, the deadline of an attempt, the connection. What
+//! each operation may cost stands in one file, `policy.rs`.
+
+mod answer;
+mod ask;
+mod config;
+mod desk;
+mod error;
+mod inventory;
+mod journal;
+mod order;
+mod orders;
+mod policy;
+mod reconciler;
+mod routes;
+mod service;
+
+pub use config::Config;
+pub use desk::Clock;
+pub use error::StartError;
+pub use journal::{Entry, Journal, Silence, Step};
+pub use order::OrderId;
+pub use orders::Tally;
+pub use policy::RESERVATION_TOTAL;
+pub use reconciler::{Pass, Reconciler};
+pub use service::{DATABASE, OrderApi};

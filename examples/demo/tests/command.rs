@@ -1,0 +1,237 @@
+//! The command, as people and scripts run it.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::io::{BufRead, BufReader, Lines};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+#[test]
+fn check_finds_every_invariant_whole() {
+    let output = run(&["check", "--seed", "7", "--seconds", "3", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["passed"], true);
+    assert_eq!(report["seed"], 7);
+    let scenarios = report["scenarios"].as_array().unwrap();
+    assert_eq!(scenarios.len(), 4);
+    let last_item = &scenarios[0]["facts"];
+    assert_eq!(last_item["status"], "confirmed");
+    assert_eq!(last_item["reservations"], 1);
+    assert_eq!(last_item["distinct_keys"], 1);
+    assert_eq!(last_item["duplicates"], 0);
+    let rush = &scenarios[1]["facts"];
+    assert_eq!(
+        (&rush["confirmed"], &rush["rejected"]),
+        (&100.into(), &100.into())
+    );
+    assert!(scenarios[3]["facts"]["unanswered"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn wrong_usage_exits_2_and_says_so_on_stderr() {
+    for wrong in [
+        &["bogus"][..],
+        &["check", "--seconds", "0"],
+        &["check", "--seed", "x"],
+        &["--port", "65535"],
+        &["serve", "orders"],
+        &["serve", "warehouse", "--listen", "127.0.0.1:0"],
+        &[
+            "serve",
+            "orders",
+            "--listen",
+            "127.0.0.1:0",
+            "--inventory-url",
+            "stock",
+        ],
+    ] {
+        let output = run(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(output.stdout.is_empty(), "{wrong:?}");
+        assert!(!output.stderr.is_empty(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_port_in_use_exits_3_names_it_and_writes_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path().join("new");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data_dir = data.to_str().unwrap();
+    let output = run(&[
+        "serve",
+        "inventory",
+        "--listen",
+        &address,
+        "--data-dir",
+        data_dir,
+    ]);
+    let said = environment(&output);
+    assert!(said.contains(&address), "{said}");
+    assert!(said.contains("choose another port"), "{said}");
+    assert!(!data.exists());
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_made_exits_3_and_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let below = file.path().join("data");
+    for command in [
+        &["check"][..],
+        &["serve", "orders", "--listen", "127.0.0.1:0"],
+    ] {
+        let arguments = [command, &["--data-dir", below.to_str().unwrap()]].concat();
+        let said = environment(&run(&arguments));
+        assert!(said.contains(below.to_str().unwrap()), "{said}");
+        assert!(
+            said.contains("choose another one with --data-dir"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_exits_3_and_is_left_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("orders.db");
+    let text = "not a database, though it is long enough to be looked at ".repeat(40);
+    std::fs::write(&path, &text).unwrap();
+    let data_dir = data.path().to_str().unwrap();
+    let serve = [
+        "serve",
+        "orders",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data_dir,
+    ];
+    let said = environment(&run(&serve));
+    assert!(said.contains("the database is damaged"), "{said}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_database_that_another_process_holds_exits_3_and_says_so() {
+    use sqlx::{ConnectOptions, Connection};
+
+    let data = tempfile::tempdir().unwrap();
+    let path = data.path().join("orders.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+    let mut other = options.create_if_missing(true).connect().await.unwrap();
+    let exclusive = "PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE";
+    sqlx::raw_sql(exclusive).execute(&mut other).await.unwrap();
+    let data_dir = data.path().to_str().unwrap();
+    let serve = [
+        "serve",
+        "orders",
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data_dir,
+    ];
+    let said = environment(&run(&serve));
+    assert!(said.contains("the database is in use"), "{said}");
+    assert!(said.contains("orders.db"), "{said}");
+    other.close().await.unwrap();
+}
+
+#[test]
+fn the_order_api_refuses_to_listen_where_others_could_reach_it() {
+    let data = tempfile::tempdir().unwrap();
+    let data_dir = data.path().to_str().unwrap();
+    let serve = [
+        "serve",
+        "orders",
+        "--listen",
+        "0.0.0.0:0",
+        "--data-dir",
+        data_dir,
+    ];
+    let said = environment(&run(&serve));
+    assert!(said.contains("no authentication"), "{said}");
+}
+
+#[test]
+fn each_role_says_where_it_is_and_stops_when_it_is_asked_to() {
+    let data = tempfile::tempdir().unwrap();
+    for role in ["inventory", "orders"] {
+        let serve = ["serve", role, "--listen", "127.0.0.1:0"];
+        let (mut child, _lines, first) = start(data.path(), &serve);
+        assert!(
+            first[role]
+                .as_str()
+                .unwrap()
+                .starts_with("http://127.0.0.1:")
+        );
+        assert_eq!(terminate(&mut child), Some(0), "{role}");
+    }
+}
+
+#[test]
+fn the_story_is_told_twice_in_one_directory_and_ends_well_each_time() {
+    let data = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let (mut child, mut lines, urls) = start(data.path(), &["--port", "0"]);
+        assert!(urls["orders"].is_string() && urls["inventory"].is_string());
+        let mut story = String::new();
+        while !story.contains("orders: ") {
+            story += &lines.next().unwrap().unwrap();
+            story.push('\n');
+        }
+        assert!(
+            story.contains("attempt 1 response lost → waited "),
+            "{story}"
+        );
+        assert!(story.contains("→ attempt 2 replayed 201"), "{story}");
+        assert!(story.contains("201 confirmed"), "{story}");
+        let audit = "reservations 1   distinct keys 1   duplicates 0   stock 0";
+        assert!(story.contains(audit), "{story}");
+        assert!(
+            !story.contains('\u{1b}'),
+            "no colours where nobody sees them"
+        );
+        assert_eq!(terminate(&mut child), Some(0));
+    }
+}
+
+fn run(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aplomb-demo"));
+    command.args(arguments);
+    for setting in ["RUST_LOG", "INVENTORY_TOKENS", "INVENTORY_TOKEN"] {
+        command.env_remove(setting);
+    }
+    command
+}
+
+/// What was said on stderr by a command that ended because of its environment.
+fn environment(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A command that goes on running, what it says on stdout, and its first line.
+fn start(data: &Path, arguments: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>, Value) {
+    let arguments = [arguments, &["--data-dir", data.to_str().unwrap()]].concat();
+    let mut child = command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    (child, lines, serde_json::from_str(&first).unwrap())
+}
+
+/// Asks a process to stop, and answers its exit code.
+fn terminate(child: &mut Child) -> Option<i32> {
+    let id = child.id().to_string();
+    let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert!(asked.success());
+    child.wait().unwrap().code()
+}

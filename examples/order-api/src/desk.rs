@@ -1,0 +1,145 @@
+//! Carries an order as far as it can be carried now, whoever asks: a customer or the reconciler.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aplomb_backoff::Backoff;
+use aplomb_core::{Deadline, Dice, time};
+use sqlx::SqliteConnection;
+
+use crate::inventory::{Doubt, Errand, Inventory, Reserving};
+use crate::order::{Hold, Move, Order, Refusal, Status};
+use crate::orders::Orders;
+use crate::policy::{Class, RESERVATION_TOTAL};
+
+/// Tells the time of day.
+pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
+
+/// Everything that an order is carried with.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) orders: Orders,
+    pub(crate) inventory: Inventory,
+    pub(crate) dice: Dice,
+    pub(crate) clock: Clock,
+    /// How long an idempotency claim outlives its process.
+    pub(crate) lease: Duration,
+}
+
+impl Desk {
+    pub(crate) fn now(&self) -> SystemTime {
+        (self.clock)()
+    }
+
+    /// For how long whoever works on an order has it to itself: longer than the work can take.
+    pub(crate) fn hold(&self) -> Duration {
+        RESERVATION_TOTAL + self.lease
+    }
+
+    /// An errand for one whole order, which takes no longer than a reservation may, nor than
+    /// `inherited` allows.
+    pub(crate) fn errand(class: Class, inherited: Option<Deadline>) -> Errand {
+        let own = Deadline::after(time::now(), RESERVATION_TOTAL);
+        Errand {
+            class,
+            deadline: Some(inherited.map_or(own, |inherited| inherited.min(own))),
+        }
+    }
+
+    /// Reserves what is to be reserved, or gives back what is to be given back, and says which
+    /// status the order has now. It is not written down yet.
+    pub(crate) async fn carry(&self, order: &mut Order, on: Errand) -> sqlx::Result<Status> {
+        loop {
+            match order.next() {
+                Move::End(status) => return Ok(status),
+                Move::Reserve(index) => {
+                    let line = &order.lines[index];
+                    match self.inventory.reserve(order.id, line, on).await {
+                        Reserving::Reserved(id) => order.lines[index].hold = Hold::Reserved(id),
+                        Reserving::SoldOut => self.refuse(order, Refusal::OutOfStock).await?,
+                        Reserving::UnknownSku => self.refuse(order, Refusal::UnknownSku).await?,
+                        Reserving::Unknown(doubt) => return Ok(pending(order, &doubt)),
+                    }
+                }
+                Move::Release(index) => {
+                    let line = &order.lines[index];
+                    let number = line.number;
+                    let Some(id) = line.hold.reservation().map(ToOwned::to_owned) else {
+                        continue;
+                    };
+                    match self.inventory.release(order.id, number, &id, on).await {
+                        Ok(()) => order.lines[index].hold = Hold::Released(id),
+                        Err(doubt) => return Ok(pending(order, &doubt)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Decides to refuse an order. The decision is written down before anything is given back: a
+    /// reservation that was released must never be counted on by whoever resumes the order.
+    async fn refuse(&self, order: &mut Order, refusal: Refusal) -> sqlx::Result<()> {
+        order.refusal = Some(refusal);
+        if !order.holds_something() {
+            return Ok(());
+        }
+        if !self.orders.refuse(order, self.now()).await? {
+            self.reread(order).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the order this status in the caller's transaction. Answers whether it could: if not,
+    /// roll back, [`reread`](Self::reread) it and carry it again.
+    pub(crate) async fn settle_in(
+        &self,
+        connection: &mut SqliteConnection,
+        order: &mut Order,
+        status: Status,
+    ) -> sqlx::Result<bool> {
+        if order.status.is_terminal() {
+            return Ok(true);
+        }
+        let now = self.now();
+        let next_try = (!status.is_terminal()).then(|| now + self.pause(order.tries));
+        if !Orders::settle_in(connection, order, status, next_try, now).await? {
+            return Ok(false);
+        }
+        order.status = status;
+        Ok(true)
+    }
+
+    /// Someone else worked on the order meanwhile: what is written down is true, and what we know
+    /// to be reserved we go on knowing, so that it can be given back.
+    pub(crate) async fn reread(&self, order: &mut Order) -> sqlx::Result<()> {
+        let found = self.orders.find(order.id).await?;
+        let mut found = found.ok_or(sqlx::Error::RowNotFound)?;
+        for (theirs, ours) in found.lines.iter_mut().zip(&order.lines) {
+            if theirs.hold == Hold::None {
+                theirs.hold.clone_from(&ours.hold);
+            }
+        }
+        *order = found;
+        Ok(())
+    }
+
+    /// How long the reconciler leaves an order alone after so many tries: half of the ceiling for
+    /// sure, and up to the other half by chance.
+    fn pause(&self, tries: u32) -> Duration {
+        let ceiling = RECONCILE.ceiling(tries.saturating_add(1));
+        ceiling / 2 + self.dice.roll().up_to(ceiling / 2)
+    }
+}
+
+fn pending(order: &Order, doubt: &Doubt) -> Status {
+    let Doubt { seen, is_bug } = doubt;
+    if *is_bug {
+        tracing::error!(order = %order.id, %seen, "inventory gave an answer that cannot be; the order stays pending");
+    } else {
+        tracing::info!(order = %order.id, %seen, "inventory's answer is not known; the order stays pending");
+    }
+    Status::PendingInventoryConfirmation
+}
+
+/// Soon at first, since most outages are short; every ten seconds or so for as long as it takes.
+const RECONCILE: Backoff = Backoff::equal(Duration::from_millis(250), Duration::from_secs(10));

@@ -1,0 +1,82 @@
+use std::error::Error;
+use std::fmt;
+use std::path::Path;
+
+use aplomb_core::BoxError;
+
+/// The service could not start.
+#[derive(Debug)]
+pub struct StartError {
+    what: String,
+    mend: &'static str,
+    source: BoxError,
+}
+
+impl StartError {
+    pub(crate) fn directory(path: &Path, source: impl Into<BoxError>) -> Self {
+        Self {
+            what: format!("cannot write to the data directory {}", path.display()),
+            mend: "choose another one with --data-dir",
+            source: source.into(),
+        }
+    }
+
+    pub(crate) fn database(path: &Path, source: impl Into<BoxError>) -> Self {
+        let source = source.into();
+        let (what, mend) = match sqlite_code(&*source) {
+            Some(BUSY | LOCKED) => (
+                "the database is in use",
+                "stop the other process that has it open, or choose another --data-dir",
+            ),
+            Some(CORRUPT | NOT_A_DATABASE) => (
+                "the database is damaged",
+                "move the file away to start with an empty one",
+            ),
+            _ => (
+                "cannot open the database",
+                "look at its permissions, or choose another --data-dir",
+            ),
+        };
+        Self {
+            what: format!("{what}: {}", path.display()),
+            mend,
+            source,
+        }
+    }
+
+    pub(crate) fn setting(what: &str, mend: &'static str, source: impl Into<BoxError>) -> Self {
+        Self {
+            what: what.to_owned(),
+            mend,
+            source: source.into(),
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, mend, source } = self;
+        write!(f, "{what}: {source}; {mend}")
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+/// SQLite's primary result code, wherever in the chain it stands.
+fn sqlite_code(error: &(dyn Error + 'static)) -> Option<u32> {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    let code = chain
+        .filter_map(|error| error.downcast_ref::<sqlx::Error>())
+        .find_map(|error| error.as_database_error()?.code()?.parse::<u32>().ok())?;
+    // The upper bytes say more than we distinguish.
+    Some(code & 0xff)
+}
+
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+const CORRUPT: u32 = 11;
+const NOT_A_DATABASE: u32 = 26;

@@ -1,0 +1,337 @@
+//! Inventory, as the Order API sees it: three questions, and answers that cannot be mistaken.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aplomb_core::{BoxError, Deadline, Dice, IDEMPOTENCY_KEY, cause};
+use aplomb_telemetry::Metrics;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::Connect;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Deserialize;
+use serde_json::json;
+use tower::util::BoxCloneSyncService;
+use tower::{ServiceExt, service_fn};
+
+use crate::journal::{Journal, Scribe};
+use crate::order::{Line, OrderId};
+use crate::policy::{self, Budgets, Class, Stack, Transport};
+
+/// The client of one Inventory Service.
+#[derive(Clone)]
+pub(crate) struct Inventory {
+    base: Arc<str>,
+    token: HeaderValue,
+    transport: Transport,
+    journal: Journal,
+    availability: Stack,
+    reserve: Stack,
+    release: Stack,
+}
+
+impl Inventory {
+    /// The service at `base`, reached through `connector`.
+    pub(crate) fn new<C>(
+        base: &Uri,
+        token: HeaderValue,
+        connector: C,
+        journal: Journal,
+        dice: &Dice,
+        metrics: &Metrics,
+    ) -> Self
+    where
+        C: Connect + Clone + Send + Sync + 'static,
+    {
+        let budgets = Budgets::new(metrics);
+        let stack = |policy| Stack::new(policy, budgets.clone(), dice.clone(), metrics);
+        Self {
+            base: base.to_string().trim_end_matches('/').into(),
+            token,
+            transport: transport(connector),
+            journal,
+            availability: stack(policy::availability()),
+            reserve: stack(policy::reserve()),
+            release: stack(policy::release()),
+        }
+    }
+
+    /// Reserves a line under the key that belongs to it.
+    pub(crate) async fn reserve(&self, order: OrderId, line: &Line, on: Errand) -> Reserving {
+        let body = json!({
+            "order_id": order.to_string(),
+            "line": line.number,
+            "sku": line.sku,
+            "quantity": line.quantity,
+        });
+        let key = format!("\"{}\"", order.reservation_key(line.number));
+        // Set once, outside the retries: every attempt carries this key and these bytes.
+        let headers = [
+            (header::CONTENT_TYPE, "application/json"),
+            (IDEMPOTENCY_KEY, &*key),
+        ];
+        let path = "/inventory/reservations";
+        let request = self.request(Method::POST, path, &headers, body.to_string().into(), on);
+        let scribe = Scribe::new(&self.journal, order, line.number, "reserve");
+        match self.send(&self.reserve, on, request, scribe).await {
+            Ok(response) => Reserving::read(&response),
+            Err(error) => Reserving::Unknown(Doubt::unanswered(&*error)),
+        }
+    }
+
+    /// Gives a line's reservation back. Twice is once.
+    pub(crate) async fn release(
+        &self,
+        order: OrderId,
+        line: u32,
+        reservation: &str,
+        on: Errand,
+    ) -> Result<(), Doubt> {
+        let path = format!("/inventory/reservations/{reservation}");
+        let request = self.request(Method::DELETE, &path, &[], Bytes::new(), on);
+        let scribe = Scribe::new(&self.journal, order, line, "release");
+        match self.send(&self.release, on, request, scribe).await {
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => Err(Doubt::answered(&response)),
+            Err(error) => Err(Doubt::unanswered(&*error)),
+        }
+    }
+
+    /// Asks for a page about a product, such as `/products/mug/availability`.
+    pub(crate) async fn look(
+        &self,
+        path: &str,
+        deadline: Option<Deadline>,
+    ) -> Result<Response<Bytes>, BoxError> {
+        let on = Errand {
+            class: Class::Read,
+            deadline,
+        };
+        let request = self.request(Method::GET, path, &[], Bytes::new(), on);
+        self.send(&self.availability, on, request, Scribe::silent())
+            .await
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+        body: Bytes,
+        on: Errand,
+    ) -> http::Result<Request<Full<Bytes>>> {
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.base))
+            .header(header::AUTHORIZATION, self.token.clone());
+        for (name, value) in headers {
+            builder = builder.header(name, *value);
+        }
+        let mut request = builder.body(Full::new(body))?;
+        if let Some(deadline) = on.deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        Ok(request)
+    }
+
+    async fn send(
+        &self,
+        stack: &Stack,
+        on: Errand,
+        request: http::Result<Request<Full<Bytes>>>,
+        scribe: Scribe,
+    ) -> Result<Response<Bytes>, BoxError> {
+        let transport = self.transport.clone();
+        let response = stack.send(on.class, request?, scribe, transport).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap_or_else(|never| match never {});
+        Ok(Response::from_parts(parts, body.to_bytes()))
+    }
+}
+
+/// On whose behalf a call is made, and until when anyone waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Errand {
+    pub(crate) class: Class,
+    pub(crate) deadline: Option<Deadline>,
+}
+
+/// What came of an attempt to reserve.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Reserving {
+    /// Inventory holds the line under this reservation.
+    Reserved(String),
+    /// Too little is left. Said by Inventory in so many words, and by nothing else.
+    SoldOut,
+    /// There is no such article.
+    UnknownSku,
+    /// Nobody knows.
+    Unknown(Doubt),
+}
+
+impl Reserving {
+    fn read(response: &Response<Bytes>) -> Self {
+        let kind = || problem_kind(response);
+        match response.status() {
+            StatusCode::CREATED | StatusCode::OK => match read::<Made>(response) {
+                Some(made) => Self::Reserved(made.reservation_id),
+                None => Self::Unknown(Doubt::answered(response)),
+            },
+            StatusCode::CONFLICT if kind().is_some_and(|kind| kind.ends_with("/out-of-stock")) => {
+                Self::SoldOut
+            }
+            // A 404 without this type may come from a proxy or a wrong address.
+            StatusCode::NOT_FOUND if kind().is_some_and(|kind| kind.ends_with("/unknown-sku")) => {
+                Self::UnknownSku
+            }
+            _ => Self::Unknown(Doubt::answered(response)),
+        }
+    }
+}
+
+/// Why an outcome is not known.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Doubt {
+    /// What was seen.
+    pub(crate) seen: String,
+    /// Whether it says that we, or Inventory, have a bug: another try will not help by itself.
+    pub(crate) is_bug: bool,
+}
+
+impl Doubt {
+    fn answered(response: &Response<Bytes>) -> Self {
+        let (status, kind) = (response.status(), problem_kind(response));
+        let waits = response.headers().contains_key(header::RETRY_AFTER);
+        let throttled = matches!(status.as_u16(), 408 | 425 | 429);
+        Self {
+            seen: format!("{status} {}", kind.unwrap_or_default()),
+            is_bug: status.is_client_error() && !waits && !throttled,
+        }
+    }
+
+    fn unanswered(error: &(dyn std::error::Error + 'static)) -> Self {
+        let late = cause::<aplomb_core::DeadlineExceeded>(error).is_some();
+        Self {
+            seen: if late {
+                "no answer in time".to_owned()
+            } else {
+                error.to_string()
+            },
+            is_bug: false,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Made {
+    reservation_id: String,
+}
+
+#[derive(Deserialize)]
+struct Typed {
+    r#type: String,
+}
+
+fn problem_kind(response: &Response<Bytes>) -> Option<String> {
+    read::<Typed>(response).map(|problem| problem.r#type)
+}
+
+fn read<T: serde::de::DeserializeOwned>(response: &Response<Bytes>) -> Option<T> {
+    serde_json::from_slice(response.body()).ok()
+}
+
+/// A hyper client whose answers arrive whole: one that breaks off halfway is a lost one, and is
+/// seen by the attempt's deadline and by the retries.
+fn transport<C>(connector: C) -> Transport
+where
+    C: Connect + Clone + Send + Sync + 'static,
+{
+    let client: Client<C, Full<Bytes>> = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        // Given up before Inventory closes what has idled for 30 s.
+        .pool_idle_timeout(Duration::from_secs(20))
+        // Or two layers retry.
+        .retry_canceled_requests(false)
+        .build(connector);
+    BoxCloneSyncService::new(service_fn(move |request| {
+        let client = client.clone();
+        async move {
+            let (parts, body) = client.oneshot(request).await?.into_parts();
+            let body = Limited::new(body, ANSWER_MAX).collect().await?.to_bytes();
+            Ok(Response::from_parts(parts, Full::new(body)))
+        }
+    }))
+}
+
+/// Inventory's answers are a few hundred bytes.
+const ANSWER_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aplomb_core::Problem;
+
+    #[test]
+    fn only_inventorys_own_word_for_it_means_sold_out() {
+        let conflict = |kind: &'static str| problem(kind, StatusCode::CONFLICT);
+        assert_eq!(
+            Reserving::read(&conflict("/problems/out-of-stock")),
+            Reserving::SoldOut
+        );
+        for kind in [
+            "/problems/idempotency/in-flight",
+            "/problems/idempotency/outcome-unknown",
+            "about:blank",
+        ] {
+            let read = Reserving::read(&conflict(kind));
+            assert!(matches!(read, Reserving::Unknown(_)), "{kind}");
+        }
+        let bare = answer(StatusCode::CONFLICT, "sold out");
+        assert!(matches!(Reserving::read(&bare), Reserving::Unknown(_)));
+    }
+
+    #[test]
+    fn a_404_that_is_not_about_the_article_says_nothing() {
+        let unknown = problem("/problems/unknown-sku", StatusCode::NOT_FOUND);
+        assert_eq!(Reserving::read(&unknown), Reserving::UnknownSku);
+        let nowhere = problem("/problems/unknown-path", StatusCode::NOT_FOUND);
+        assert!(matches!(Reserving::read(&nowhere), Reserving::Unknown(_)));
+    }
+
+    #[test]
+    fn what_our_own_key_can_never_answer_is_a_bug() {
+        for (status, is_bug) in [
+            (422, true),
+            (410, true),
+            (401, true),
+            (503, false),
+            (429, false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let Reserving::Unknown(doubt) = Reserving::read(&answer(status, "")) else {
+                panic!("{status}");
+            };
+            assert_eq!(doubt.is_bug, is_bug, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_201_that_cannot_be_read_is_not_a_reservation() {
+        let made = answer(StatusCode::CREATED, r#"{"reservation_id":"r1"}"#);
+        assert_eq!(Reserving::read(&made), Reserving::Reserved("r1".into()));
+        let cut = answer(StatusCode::CREATED, r#"{"reservation"#);
+        assert!(matches!(Reserving::read(&cut), Reserving::Unknown(_)));
+    }
+
+    fn problem(kind: &'static str, status: StatusCode) -> Response<Bytes> {
+        Problem::new(kind, "", status).into_response()
+    }
+
+    fn answer(status: StatusCode, body: &'static str) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = status;
+        response
+    }
+}

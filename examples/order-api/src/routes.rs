@@ -1,0 +1,175 @@
+//! What each path does.
+
+use std::sync::Arc;
+
+use aplomb_core::{Deadline, Problem, retry_after};
+use aplomb_idempotency::{Claim, CompleteError, Recorded, Refusal};
+use aplomb_idempotency_sqlx::complete_and_commit;
+use aplomb_idempotency_sqlx::sqlite::failed;
+use aplomb_telemetry::Metrics;
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, Uri, header};
+use serde_json::json;
+
+use crate::answer::{self, Refused};
+use crate::ask::Ask;
+use crate::desk::Desk;
+use crate::order::{Order, OrderId};
+use crate::policy::Class;
+use crate::service::App;
+
+/// `POST /orders`: places an order, or goes on with the one that has this key.
+///
+/// The order is written down first, Inventory is asked next, and the order's status commits
+/// together with the record of the key.
+pub(crate) async fn place(
+    State(app): State<Arc<App>>,
+    claim: Claim,
+    deadline: Option<Extension<Deadline>>,
+    body: Bytes,
+) -> Result<Recorded, Refusal> {
+    let ask = Ask::parse(&body).map_err(|bad| answer::bad_request(bad.to_string()))?;
+    let inherited = deadline.map(|Extension(deadline)| deadline);
+    tokio::select! {
+        placed = work(&app.desk, &claim, ask, inherited) => placed,
+        // Another claim goes on with the order. What we asked of Inventory has its keys.
+        () = claim.lost() => Err(CompleteError::Lost.into()),
+    }
+}
+
+async fn work(
+    desk: &Desk,
+    claim: &Claim,
+    ask: Ask,
+    inherited: Option<Deadline>,
+) -> Result<Recorded, Refusal> {
+    let on = Desk::errand(Class::Write, inherited);
+    let mut order = write_down(desk, claim.key(), ask).await?;
+    loop {
+        let status = desk.carry(&mut order, on).await.map_err(failed)?;
+        let mut tx = desk.orders.write().await.map_err(failed)?;
+        let settled = desk.settle_in(&mut tx, &mut order, status).await;
+        if settled.map_err(failed)? {
+            return Ok(complete_and_commit(claim, tx, answer::placed(&order)).await?);
+        }
+        tx.rollback().await.map_err(failed)?;
+        // The reconciler ended or refused it meanwhile; each can happen once, so this loop ends.
+        desk.reread(&mut order).await.map_err(failed)?;
+    }
+}
+
+/// The order of this key: a new one, or the one that was written down before a crash.
+async fn write_down(desk: &Desk, key: &str, ask: Ask) -> Result<Order, Refusal> {
+    let (now, id) = (desk.now(), OrderId::new(desk.now(), &mut desk.dice.roll()));
+    let new = Order::new(id, ask.clone());
+    let order = desk.orders.place(key, new, now, desk.hold()).await;
+    let order = order.map_err(failed)?;
+    if !order.is_for(&ask) {
+        return Err(answer::key_reused(order.id).into());
+    }
+    Ok(order)
+}
+
+/// `GET /orders/{id}`.
+pub(crate) async fn show(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Response, Refused> {
+    let id = OrderId::parse(&id).ok_or_else(answer::unknown_order)?;
+    let order = app.desk.orders.find(id).await?;
+    let order = order.ok_or_else(answer::unknown_order)?;
+    Ok(answer::shown(&order).map(Body::from))
+}
+
+/// `GET /products/{sku}/availability`: what Inventory says, or that it says nothing.
+pub(crate) async fn availability(
+    State(app): State<Arc<App>>,
+    deadline: Option<Extension<Deadline>>,
+    uri: Uri,
+) -> Response {
+    let inherited = deadline.map(|Extension(deadline)| deadline);
+    // Both services have the same path here, so the sku travels as it was written.
+    match app.desk.inventory.look(uri.path(), inherited).await {
+        Ok(answer) if matches!(answer.status().as_u16(), 200 | 400 | 404) => pass_on(answer),
+        Ok(answer) => {
+            tracing::info!(status = %answer.status(), "availability is not known");
+            unavailable(&app)
+        }
+        Err(error) => {
+            tracing::info!(%error, "availability is not known");
+            unavailable(&app)
+        }
+    }
+}
+
+/// Status, type and body; the other headers were between Inventory and us.
+fn pass_on(answer: http::Response<Bytes>) -> Response {
+    let (from, body) = answer.into_parts();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = from.status;
+    if let Some(kind) = from.headers.get(header::CONTENT_TYPE) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, kind.clone());
+    }
+    response
+}
+
+fn unavailable(app: &App) -> Response {
+    let mut response: Response = answer::inventory_unavailable().into_response();
+    let wait = std::time::Duration::from_secs(1);
+    retry_after::write(response.headers_mut(), wait, &mut app.desk.dice.roll());
+    response
+}
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn healthz() -> Response {
+    answer::json(StatusCode::OK, &json!({ "status": "alive" })).map(Body::from)
+}
+
+/// `GET /readyz`: 503 once it was told to stop, or while its database does not answer.
+pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Refused> {
+    if app.is_stopping() {
+        let problem = Problem::new(
+            "/problems/stopping",
+            "this process is stopping",
+            StatusCode::SERVICE_UNAVAILABLE,
+        );
+        return Err(problem.detail("send new work to another one").into());
+    }
+    app.desk.orders.ping().await?;
+    Ok(answer::json(StatusCode::OK, &json!({ "status": "ready" })).map(Body::from))
+}
+
+/// `GET /metrics`.
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    match app.metrics.encode() {
+        Ok(page) => ([(header::CONTENT_TYPE, Metrics::MEDIA_TYPE)], page).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be encoded");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// Any other path.
+pub(crate) async fn nowhere() -> Refused {
+    Problem::new(
+        "/problems/unknown-path",
+        "there is nothing here",
+        StatusCode::NOT_FOUND,
+    )
+    .into()
+}
+
+/// Any other method on a path.
+pub(crate) async fn not_so() -> Refused {
+    Problem::new(
+        "/problems/unknown-method",
+        "this path does not take that method",
+        StatusCode::METHOD_NOT_ALLOWED,
+    )
+    .into()
+}
