@@ -27,28 +27,24 @@ fn retry_of_requests_with_keys() {
 
 #[test]
 fn retry_of_what_may_not_be_repeated() {
-    Contract::new("retry, unsafe", patient)
-        .requests(|number| post(&number.to_string()))
-        .check();
+    Contract::new("retry, unsafe", patient).requests(|number| post(&number.to_string())).check();
 }
 
 #[test]
 fn applications_of_a_retry_share_its_budget() {
-    Contract::new("retry, budget", || {
-        RetryLayer::new(Budget::percent(20)).dice(Dice::seeded(7))
-    })
-    .shares_state(|applied: Applied| async move {
-        applied.probe().usually(Act::UNAVAILABLE);
-        applied.call().await?;
-        let sends = applied.probe().calls();
-        applied.call().await?;
-        // A retry that failed raised the price above what the budget holds.
-        match (sends, applied.probe().calls() - sends) {
-            (2, 1) => Ok(()),
-            (first, second) => Err(format!("{first} sends, then {second}").into()),
-        }
-    })
-    .check_only(Clause::StateIsShared);
+    Contract::new("retry, budget", || RetryLayer::new(Budget::percent(20)).dice(Dice::seeded(7)))
+        .shares_state(|applied: Applied| async move {
+            applied.probe().usually(Act::UNAVAILABLE);
+            applied.call().await?;
+            let sends = applied.probe().calls();
+            applied.call().await?;
+            // A retry that failed raised the price above what the budget holds.
+            match (sends, applied.probe().calls() - sends) {
+                (2, 1) => Ok(()),
+                (first, second) => Err(format!("{first} sends, then {second}").into()),
+            }
+        })
+        .check_only(Clause::StateIsShared);
 }
 
 #[test]
@@ -85,9 +81,7 @@ fn backoff_that_begins_with_the_first_failure() {
 fn applications_of_a_backoff_share_their_pace() {
     let contract = Contract::new("backoff, pace", || pacing(2));
     let contract = contract.shares_state(|applied: Applied| async move {
-        applied
-            .probe()
-            .next([Act::UNAVAILABLE, Act::UNAVAILABLE, Act::OK]);
+        applied.probe().next([Act::UNAVAILABLE, Act::UNAVAILABLE, Act::OK]);
         let mut waits = Vec::new();
         for _ in 0..3 {
             let begun = time::now();
@@ -158,10 +152,7 @@ fn idempotency() {
 
 #[test]
 fn idempotency_around_what_needs_no_key() {
-    Contract::new("idempotency, no key", || {
-        IdempotencyLayer::new(MemoryStore::new())
-    })
-    .check();
+    Contract::new("idempotency, no key", || IdempotencyLayer::new(MemoryStore::new())).check();
 }
 
 #[test]
@@ -180,10 +171,7 @@ fn chaos_that_touches_other_requests() {
 fn applications_of_chaos_share_its_knobs() {
     let lose_next = || {
         let chaos = Chaos::seeded(7);
-        chaos.set(Knobs {
-            lose_next: 2,
-            ..Knobs::default()
-        });
+        chaos.set(Knobs { lose_next: 2, ..Knobs::default() });
         chaos.edge().only(is_deletion)
     };
     Contract::new("chaos, losses", lose_next)
@@ -201,10 +189,7 @@ fn applications_of_chaos_share_its_knobs() {
         .check_only(Clause::StateIsShared);
     let capacity = || {
         let chaos = Chaos::seeded(7);
-        chaos.set(Knobs {
-            capacity_per_second: 1,
-            ..Knobs::default()
-        });
+        chaos.set(Knobs { capacity_per_second: 1, ..Knobs::default() });
         chaos.errors().only(is_deletion)
     };
     Contract::new("chaos, capacity", capacity)
@@ -246,9 +231,7 @@ fn a_request_without_the_key_it_needs_leaves_its_permit_to_others() {
 
 #[test]
 fn a_call_that_chaos_cuts_leaves_its_permit_to_others() {
-    Contract::new("chaos, edge", edge_that_is_down)
-        .refuses(|_| deletion())
-        .check_only(REFUSALS);
+    Contract::new("chaos, edge", edge_that_is_down).refuses(|_| deletion()).check_only(REFUSALS);
 }
 
 #[test]
@@ -271,19 +254,13 @@ fn pacing(failures: u32) -> BackoffLayer {
 
 fn edge_that_is_down() -> EdgeLayer<fn(&Request) -> bool> {
     let chaos = Chaos::seeded(7);
-    chaos.set(Knobs {
-        down: true,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { down: true, ..Knobs::default() });
     chaos.edge().only(is_deletion as fn(&Request) -> bool)
 }
 
 fn errors_that_always_fail() -> ErrorsLayer<fn(&Request) -> bool> {
     let chaos = Chaos::seeded(7);
-    chaos.set(Knobs {
-        error_rate: Ratio::ONE,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { error_rate: Ratio::ONE, ..Knobs::default() });
     chaos.errors().only(is_deletion as fn(&Request) -> bool)
 }
 

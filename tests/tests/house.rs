@@ -39,9 +39,7 @@ fn every_arrow_between_crates_is_on_the_map() {
 fn pure_files_import_neither_tokio_nor_tower() {
     let complaints = map::LAYERS.iter().flat_map(|layer| {
         let files = rust_files(&format!("crates/{layer}/src"));
-        files
-            .into_iter()
-            .flat_map(|path| purity::impurities(&path, &read(&path)))
+        files.into_iter().flat_map(|path| purity::impurities(&path, &read(&path)))
     });
     assert_well(purity::MEND, complaints);
 }
@@ -51,30 +49,20 @@ fn every_shell_file_on_the_list_of_exceptions_is_there() {
     let paths = purity::SHELL_FILES.iter().map(|(path, _reason)| *path);
     let gone = paths.filter(|path| !root().join(path).is_file());
     let mend = "take its row out of SHELL_FILES in tests/house/purity.rs";
-    assert_well(
-        mend,
-        gone.map(|path| format!("{path} is not there any more")),
-    );
+    assert_well(mend, gone.map(|path| format!("{path} is not there any more")));
 }
 
 #[test]
 fn every_published_crate_introduces_itself() {
     let metadata = workspace();
-    let published = metadata
-        .packages
-        .iter()
-        .filter(|package| is_published(package));
+    let published = metadata.packages.iter().filter(|package| is_published(package));
     let complaints = published.flat_map(|package| {
         let folder = folder(&metadata, package);
         let missing = introduction::missing_fields(package);
-        let missing = missing
-            .into_iter()
-            .map(|field| format!("{folder}/Cargo.toml: no `{field}`"));
+        let missing = missing.into_iter().map(|field| format!("{folder}/Cargo.toml: no `{field}`"));
         let front = front(package);
         let poor = introduction::poor_sentence(&read(&front));
-        missing
-            .chain(poor.map(|fault| format!("{front}: {fault}")))
-            .collect::<Vec<_>>()
+        missing.chain(poor.map(|fault| format!("{front}: {fault}"))).collect::<Vec<_>>()
     });
     assert_well(introduction::MEND, complaints);
 }
@@ -97,53 +85,29 @@ fn assert_well(mend: &str, complaints: impl Iterator<Item = String>) {
 
 fn workspace() -> Metadata {
     let mut command = MetadataCommand::new();
-    command
-        .no_deps()
-        .exec()
-        .expect("cargo knows the workspace it builds")
+    command.no_deps().exec().expect("cargo knows the workspace it builds")
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .canonicalize()
-        .expect("the root is there")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the root is there")
 }
 
 fn folder(metadata: &Metadata, package: &Package) -> String {
-    let folder = package
-        .manifest_path
-        .parent()
-        .expect("a manifest lies in a folder");
-    folder
-        .strip_prefix(&metadata.workspace_root)
-        .unwrap_or(folder)
-        .to_string()
+    let folder = package.manifest_path.parent().expect("a manifest lies in a folder");
+    folder.strip_prefix(&metadata.workspace_root).unwrap_or(folder).to_string()
 }
 
 fn is_published(package: &Package) -> bool {
-    package
-        .publish
-        .as_ref()
-        .is_none_or(|registries| !registries.is_empty())
+    package.publish.as_ref().is_none_or(|registries| !registries.is_empty())
 }
 
 /// The file that a reader of the crate opens first: its library's, else its program's.
 fn front(package: &Package) -> String {
     let is_front = |kind: &TargetKind| {
-        matches!(
-            kind,
-            TargetKind::Lib | TargetKind::Bin | TargetKind::ProcMacro
-        )
+        matches!(kind, TargetKind::Lib | TargetKind::Bin | TargetKind::ProcMacro)
     };
-    let front = package
-        .targets
-        .iter()
-        .find(|target| target.kind.iter().any(is_front));
-    let front = front
-        .expect("a published crate has a library or a program")
-        .src_path
-        .as_std_path();
+    let front = package.targets.iter().find(|target| target.kind.iter().any(is_front));
+    let front = front.expect("a published crate has a library or a program").src_path.as_std_path();
     shown(&front.canonicalize().expect("cargo names files that exist"))
 }
 
@@ -153,45 +117,28 @@ fn rust_files(folder: &str) -> Vec<String> {
         return Vec::new();
     };
     let paths = entries.map(|entry| entry.expect("a folder can be read").path());
-    let files = paths.flat_map(|path| {
-        if path.is_dir() {
-            rust_files(&shown(&path))
-        } else {
-            vec![shown(&path)]
-        }
-    });
-    files
-        .filter(|path| Path::new(path).extension().is_some_and(|end| end == "rs"))
-        .collect()
+    let files =
+        paths.flat_map(
+            |path| {
+                if path.is_dir() { rust_files(&shown(&path)) } else { vec![shown(&path)] }
+            },
+        );
+    files.filter(|path| Path::new(path).extension().is_some_and(|end| end == "rs")).collect()
 }
 
 /// What the repository holds or is about to: tracked files, new ones that are not ignored.
 fn repository_files() -> Vec<String> {
     let mut git = Command::new("git");
-    git.args([
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]);
-    let output = git
-        .current_dir(root())
-        .output()
-        .expect("git runs; `cargo xtask test` installs it");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    let output =
+        git.current_dir(root()).output().expect("git runs; `cargo xtask test` installs it");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let names = String::from_utf8(output.stdout).expect("our file names are UTF-8");
     names.split_terminator('\0').map(str::to_owned).collect()
 }
 
 fn shown(path: &Path) -> String {
-    let path = path
-        .strip_prefix(root())
-        .expect("the house lies below its root");
+    let path = path.strip_prefix(root()).expect("the house lies below its root");
     path.to_str().expect("our file names are UTF-8").to_owned()
 }
 

@@ -57,14 +57,7 @@ where
         call: Call,
         shared: Arc<BackoffLayer<C, O>>,
     ) -> Self {
-        Self {
-            state: State::Calling {
-                attempt,
-                generation,
-            },
-            call,
-            shared,
-        }
+        Self { state: State::Calling { attempt, generation }, call, shared }
     }
 
     pub(crate) fn later(
@@ -80,23 +73,10 @@ where
     {
         let Some(waiter) = Waiter::join(&shared.dependency, shared.settings.waiters_max) else {
             shared.observer.observe(&BackoffEvent::Refused { left });
-            return Self {
-                state: State::Refused { left },
-                call,
-                shared,
-            };
+            return Self { state: State::Refused { left }, call, shared };
         };
-        let waiting = Waiting {
-            request,
-            service,
-            patience,
-            _waiter: waiter,
-        };
-        Self {
-            state: waiting.wait(left, &shared),
-            call,
-            shared,
-        }
+        let waiting = Waiting { request, service, patience, _waiter: waiter };
+        Self { state: waiting.wait(left, &shared), call, shared }
     }
 }
 
@@ -113,10 +93,7 @@ impl<S, Req> Waiting<S, Req> {
             return State::Refused { left };
         }
         shared.observer.observe(&BackoffEvent::Waiting { wait });
-        State::Waiting {
-            sleep: sleep_until(now + wait),
-            waiting: Some(self),
-        }
+        State::Waiting { sleep: sleep_until(now + wait), waiting: Some(self) }
     }
 }
 
@@ -143,9 +120,7 @@ where
                     let dependency = &this.shared.dependency;
                     let left = dependency.pace().left(dependency.ticks(time::now()));
                     let next = if left.is_zero() {
-                        State::Readying {
-                            waiting: Some(waited),
-                        }
+                        State::Readying { waiting: Some(waited) }
                     } else {
                         waited.wait(left, this.shared)
                     };
@@ -154,22 +129,13 @@ where
                 StateProj::Readying { waiting } => {
                     let service = &mut waiting.as_mut().expect("it is sent once").service;
                     ready!(service.poll_ready(cx)).map_err(Into::into)?;
-                    let Waiting {
-                        request,
-                        mut service,
-                        ..
-                    } = waiting.take().expect("it is sent once");
+                    let Waiting { request, mut service, .. } =
+                        waiting.take().expect("it is sent once");
                     let generation = this.shared.dependency.pace().generation();
                     let attempt = service.call(request);
-                    this.state.set(State::Calling {
-                        attempt,
-                        generation,
-                    });
+                    this.state.set(State::Calling { attempt, generation });
                 }
-                StateProj::Calling {
-                    attempt,
-                    generation,
-                } => {
+                StateProj::Calling { attempt, generation } => {
                     let result = ready!(attempt.poll(cx)).map_err(Into::into);
                     let seen = match &result {
                         Ok(response) => Ok(response),
@@ -186,9 +152,7 @@ where
 
 impl<S: Service<Req>, Req, C, O> fmt::Debug for ResponseFuture<S, Req, C, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture")
-            .field("call", &self.call)
-            .finish_non_exhaustive()
+        f.debug_struct("ResponseFuture").field("call", &self.call).finish_non_exhaustive()
     }
 }
 
@@ -199,9 +163,7 @@ impl Waiter {
     fn join(dependency: &Arc<Dependency>, most: usize) -> Option<Self> {
         let room = |waiters| (waiters < most).then_some(waiters + 1);
         let waiters = &dependency.waiters;
-        waiters
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
-            .ok()?;
+        waiters.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).ok()?;
         Some(Self(Arc::clone(dependency)))
     }
 }

@@ -56,9 +56,9 @@ impl Dependency {
     pub(crate) fn update(&self, mut change: impl FnMut(Pace) -> Pace) {
         // The word is all there is: it orders nothing else, so Relaxed is enough.
         let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-        let _ = self.pace.fetch_update(set, fetch, |word| {
-            Some(change(Pace::from_word(word)).to_word())
-        });
+        let _ = self
+            .pace
+            .fetch_update(set, fetch, |word| Some(change(Pace::from_word(word)).to_word()));
     }
 }
 
@@ -79,13 +79,7 @@ impl BackoffLayer {
             waiters: AtomicUsize::new(0),
         });
         let dice = Dice::from_entropy();
-        Self {
-            settings,
-            dependency,
-            dice,
-            classify: HttpClassifier,
-            observer: (),
-        }
+        Self { settings, dependency, dice, classify: HttpClassifier, observer: () }
     }
 }
 
@@ -123,38 +117,14 @@ impl<C, O> BackoffLayer<C, O> {
 
     /// Tells `observer` what happens.
     pub fn observe<P>(self, observer: P) -> BackoffLayer<C, P> {
-        let Self {
-            settings,
-            dependency,
-            dice,
-            classify,
-            ..
-        } = self;
-        BackoffLayer {
-            settings,
-            dependency,
-            dice,
-            classify,
-            observer,
-        }
+        let Self { settings, dependency, dice, classify, .. } = self;
+        BackoffLayer { settings, dependency, dice, classify, observer }
     }
 
     /// Lets `classify` decide what an answer means.
     pub fn classify<D>(self, classify: D) -> BackoffLayer<D, O> {
-        let Self {
-            settings,
-            dependency,
-            dice,
-            observer,
-            ..
-        } = self;
-        BackoffLayer {
-            settings,
-            dependency,
-            dice,
-            classify,
-            observer,
-        }
+        let Self { settings, dependency, dice, observer, .. } = self;
+        BackoffLayer { settings, dependency, dice, classify, observer }
     }
 }
 
@@ -186,9 +156,7 @@ impl<C, O> BackoffLayer<C, O> {
         let mut paused = None;
         self.dependency.update(|pace| {
             let failed = pace.failed(of);
-            paused = self
-                .settings
-                .pause(failed, pace != failed, failure, rng.clone());
+            paused = self.settings.pause(failed, pace != failed, failure, rng.clone());
             paused.map_or(failed, |pause| failed.pause(now, pause))
         });
         if let Some(pause) = paused {
@@ -218,10 +186,7 @@ impl<S, C: Clone, O: Clone> Layer<S> for BackoffLayer<C, O> {
     type Service = Paced<S, C, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Paced {
-            inner,
-            shared: Arc::new(self.clone()),
-        }
+        Paced { inner, shared: Arc::new(self.clone()) }
     }
 }
 

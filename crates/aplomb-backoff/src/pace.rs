@@ -64,11 +64,7 @@ impl Pace {
     /// A call of this generation succeeded: the failures before it are forgotten, a pause is kept.
     #[must_use]
     pub fn succeeded(self, of: Generation) -> Self {
-        if of == self.generation() {
-            Self::of(self.until(), 0, of)
-        } else {
-            self
-        }
+        if of == self.generation() { Self::of(self.until(), 0, of) } else { self }
     }
 
     /// A call of this generation failed.
@@ -84,16 +80,8 @@ impl Pace {
     /// Calls under way belong to the past from now on.
     #[must_use]
     pub fn pause(self, now: Ticks, pause: Duration) -> Self {
-        let until = now
-            .0
-            .saturating_add(Ticks::after(pause).0)
-            .min(UNTIL_MAX)
-            .max(self.until());
-        Self::of(
-            until,
-            self.failures(),
-            Generation(self.generation().0.wrapping_add(1)),
-        )
+        let until = now.0.saturating_add(Ticks::after(pause).0).min(UNTIL_MAX).max(self.until());
+        Self::of(until, self.failures(), Generation(self.generation().0.wrapping_add(1)))
     }
 
     const fn until(self) -> u64 {
@@ -133,9 +121,7 @@ mod tests {
 
     #[test]
     fn a_shorter_pause_does_not_cut_a_longer_one() {
-        let pace = Pace::clear()
-            .pause(Ticks(0), ms(100))
-            .pause(Ticks(10), ms(20));
+        let pace = Pace::clear().pause(Ticks(0), ms(100)).pause(Ticks(10), ms(20));
         assert_eq!(pace.left(Ticks(10)), ms(90));
     }
 

@@ -28,38 +28,22 @@ impl Backoff {
     /// Full jitter: anything from nothing to the ceiling, which starts at `base` and doubles up
     /// to `cap`.
     pub const fn full(base: Duration, cap: Duration) -> Self {
-        Self {
-            jitter: Jitter::Full,
-            base,
-            cap,
-        }
+        Self { jitter: Jitter::Full, base, cap }
     }
 
     /// Equal jitter: half of the ceiling, with up to the other half added.
     pub const fn equal(base: Duration, cap: Duration) -> Self {
-        Self {
-            jitter: Jitter::Equal,
-            base,
-            cap,
-        }
+        Self { jitter: Jitter::Equal, base, cap }
     }
 
     /// Decorrelated jitter: between `base` and three times the delay before, up to `cap`.
     pub const fn decorrelated(base: Duration, cap: Duration) -> Self {
-        Self {
-            jitter: Jitter::Decorrelated,
-            base,
-            cap,
-        }
+        Self { jitter: Jitter::Decorrelated, base, cap }
     }
 
     /// No jitter. Callers that fail together come back together; it is here to be compared with.
     pub const fn exponential(base: Duration, cap: Duration) -> Self {
-        Self {
-            jitter: Jitter::None,
-            base,
-            cap,
-        }
+        Self { jitter: Jitter::None, base, cap }
     }
 
     /// For calls that somebody waits for: full jitter, base 50 ms, cap 5 s.
@@ -74,22 +58,13 @@ impl Backoff {
 
     /// The delays of one call, from its first retry on.
     pub const fn delays(self) -> Delays {
-        Delays {
-            backoff: self,
-            retry: 0,
-            previous: self.base,
-        }
+        Delays { backoff: self, retry: 0, previous: self.base }
     }
 
     /// A delay before retry number `retry`, for callers that keep no history of their own.
     pub fn delay(&self, retry: u32, rng: &mut Rng) -> Duration {
         let retry = retry.saturating_sub(1);
-        Delays {
-            backoff: *self,
-            retry,
-            previous: self.ceiling(retry),
-        }
-        .next(rng)
+        Delays { backoff: *self, retry, previous: self.ceiling(retry) }.next(rng)
     }
 
     /// The longest delay before retry number `retry`, counted from 1.
@@ -163,17 +138,9 @@ mod tests {
 
     #[test]
     fn no_attempt_number_overflows() {
-        for jitter in [
-            Backoff::full,
-            Backoff::equal,
-            Backoff::decorrelated,
-            Backoff::exponential,
-        ] {
+        for jitter in [Backoff::full, Backoff::equal, Backoff::decorrelated, Backoff::exponential] {
             let backoff = jitter(Duration::from_secs(u64::MAX), Duration::MAX);
-            let mut delays = Delays {
-                retry: u32::MAX - 1,
-                ..backoff.delays()
-            };
+            let mut delays = Delays { retry: u32::MAX - 1, ..backoff.delays() };
             let mut rng = Rng::seeded(1);
             let _ = (delays.next(&mut rng), delays.next(&mut rng));
             assert_eq!(backoff.ceiling(u32::MAX), Duration::MAX);
@@ -185,14 +152,7 @@ mod tests {
         let (backoff, n) = (Backoff::full(ms(50), ms(1000)), 10_000_u32);
         let mut rng = Rng::seeded(3);
         let mut shares: Vec<f64> = (0..n)
-            .map(|_| {
-                Delays {
-                    retry: 20,
-                    ..backoff.delays()
-                }
-                .next(&mut rng)
-                .as_secs_f64()
-            })
+            .map(|_| Delays { retry: 20, ..backoff.delays() }.next(&mut rng).as_secs_f64())
             .collect();
         shares.sort_by(f64::total_cmp);
         // Kolmogorov and Smirnov: at the 0.1 % level the distance stays below 1.95 / sqrt(n).
@@ -215,25 +175,10 @@ mod tests {
     fn a_pushback_is_spread_over_a_quarter_of_itself() {
         let mut rng = Rng::seeded(9);
         let waits: Vec<_> = (0..1000)
-            .map(|_| {
-                Backoff::full(ms(1), ms(1))
-                    .delays()
-                    .next_after(ms(1000), &mut rng)
-            })
+            .map(|_| Backoff::full(ms(1), ms(1)).delays().next_after(ms(1000), &mut rng))
             .collect();
-        assert!(
-            waits
-                .iter()
-                .all(|wait| (ms(1000)..=ms(1250)).contains(wait))
-        );
-        assert!(
-            waits
-                .iter()
-                .max()
-                .unwrap()
-                .abs_diff(*waits.iter().min().unwrap())
-                > ms(240)
-        );
+        assert!(waits.iter().all(|wait| (ms(1000)..=ms(1250)).contains(wait)));
+        assert!(waits.iter().max().unwrap().abs_diff(*waits.iter().min().unwrap()) > ms(240));
     }
 
     proptest! {

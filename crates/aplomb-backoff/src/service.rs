@@ -20,10 +20,7 @@ pub struct Paced<S, C, O> {
 
 impl<S: Clone, C, O> Clone for Paced<S, C, O> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            shared: Arc::clone(&self.shared),
-        }
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared) }
     }
 }
 

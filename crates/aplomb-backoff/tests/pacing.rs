@@ -22,10 +22,7 @@ async fn a_pushback_holds_back_every_caller() {
         send(&layer.clone(), &stock, get()).await.unwrap();
     }
     let arrivals = stock.arrivals();
-    assert!(
-        arrivals[1] >= secs(2) && arrivals[1] <= ms(2_500),
-        "{arrivals:?}"
-    );
+    assert!(arrivals[1] >= secs(2) && arrivals[1] <= ms(2_500), "{arrivals:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,16 +45,11 @@ async fn a_call_whose_time_would_be_up_fails_at_once_with_what_is_left() {
     let (layer, stock) = (layer(), Stock::new([(429, Some(10))]));
     send(&layer, &stock, get()).await.unwrap();
     let mut hasty = get();
-    hasty
-        .extensions_mut()
-        .insert(Deadline::after(time::now(), secs(3)));
+    hasty.extensions_mut().insert(Deadline::after(time::now(), secs(3)));
     let begun = time::now();
     let error = send(&layer, &stock, hasty).await.unwrap_err();
     assert_eq!(cause::<NotBefore>(&*error).unwrap().retry_after, secs(10));
-    assert_eq!(
-        (time::now() - begun, stock.arrivals().len()),
-        (Duration::ZERO, 1)
-    );
+    assert_eq!((time::now() - begun, stock.arrivals().len()), (Duration::ZERO, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,10 +88,7 @@ async fn a_success_ends_the_row() {
 
 #[tokio::test(start_paused = true)]
 async fn a_callers_own_mistakes_pause_nothing() {
-    let (layer, stock) = (
-        layer().after_failures(1),
-        Stock::new([(404, None), (422, None)]),
-    );
+    let (layer, stock) = (layer().after_failures(1), Stock::new([(404, None), (422, None)]));
     for _ in 0..3 {
         send(&layer, &stock, get()).await.unwrap();
     }
@@ -108,10 +97,7 @@ async fn a_callers_own_mistakes_pause_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pushback_cannot_silence_a_client_for_a_day() {
-    let (layer, stock) = (
-        layer().longest_pause(secs(1)),
-        Stock::new([(503, Some(86_400))]),
-    );
+    let (layer, stock) = (layer().longest_pause(secs(1)), Stock::new([(503, Some(86_400))]));
     for _ in 0..2 {
         send(&layer, &stock, get()).await.unwrap();
     }
@@ -122,17 +108,13 @@ async fn a_pushback_cannot_silence_a_client_for_a_day() {
 async fn no_more_wait_than_there_is_room_for() {
     let (layer, stock) = (layer().waiters_max(2), Stock::new([(503, Some(1))]));
     send(&layer, &stock, get()).await.unwrap();
-    let mut calls: Vec<_> = (0..3)
-        .map(|_| Box::pin(send(&layer, &stock, get())))
-        .collect();
+    let mut calls: Vec<_> = (0..3).map(|_| Box::pin(send(&layer, &stock, get()))).collect();
     for call in &mut calls[..2] {
         assert!(is_pending(call).await);
     }
     assert!(cause::<NotBefore>(&*calls.pop().unwrap().await.unwrap_err()).is_some());
     drop(calls.pop());
-    send(&layer, &stock, get())
-        .await
-        .expect("the place of a call that was dropped is free");
+    send(&layer, &stock, get()).await.expect("the place of a call that was dropped is free");
 }
 
 async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
@@ -168,11 +150,7 @@ struct Stock {
 impl Stock {
     fn new(script: impl IntoIterator<Item = (u16, Option<u32>)>) -> Self {
         let script = Arc::new(Mutex::new(script.into_iter().collect()));
-        Self {
-            begun: time::now(),
-            script,
-            arrivals: Arc::default(),
-        }
+        Self { begun: time::now(), script, arrivals: Arc::default() }
     }
 
     fn arrivals(&self) -> Vec<Duration> {
@@ -191,12 +169,7 @@ impl Service<Request<()>> for Stock {
 
     fn call(&mut self, _: Request<()>) -> Self::Future {
         self.arrivals.lock().unwrap().push(time::now() - self.begun);
-        let (status, after) = self
-            .script
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or((200, None));
+        let (status, after) = self.script.lock().unwrap().pop_front().unwrap_or((200, None));
         let mut response = Response::builder().status(status);
         if let Some(seconds) = after {
             response = response.header("retry-after", seconds);

@@ -17,10 +17,7 @@ impl Driver {
     /// When the system has no room for a runtime.
     pub fn new() -> Self {
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder
-            .enable_time()
-            .build()
-            .expect("a machine that benches has room");
+        let runtime = builder.enable_time().build().expect("a machine that benches has room");
         Self { runtime }
     }
 
@@ -35,10 +32,7 @@ impl Driver {
         let mut cx = Context::from_waker(Waker::noop());
         for _ in 0..calls {
             let ready = pin!(poll_fn(|cx| service.poll_ready(cx)));
-            assert!(
-                ready.poll(&mut cx).is_ready(),
-                "the inner services are always ready"
-            );
+            assert!(ready.poll(&mut cx).is_ready(), "the inner services are always ready");
             let mut answer = pin!(service.call(request()));
             // A future that is not ready yet is by the second poll.
             while answer.as_mut().poll(&mut cx).is_pending() {}

@@ -68,9 +68,7 @@ pub(crate) fn request(method: Method, headers: usize) -> Request<Body> {
     let mut request = Request::new(Body::new(BODY));
     *request.method_mut() = method;
     for (name, value) in HEADERS.iter().take(headers) {
-        request
-            .headers_mut()
-            .insert(*name, http::HeaderValue::from_static(value));
+        request.headers_mut().insert(*name, http::HeaderValue::from_static(value));
     }
     request
 }
@@ -82,10 +80,7 @@ const HEADERS: [(&str, &str); 8] = [
     ("content-type", "application/json"),
     ("user-agent", "bench"),
     ("x-request-id", "01890a5d-ac96-774b-bcce-b302099a8057"),
-    (
-        "traceparent",
-        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    ),
+    ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     ("accept-language", "en"),
     ("cache-control", "no-cache"),
     ("x-tenant", "shop"),

@@ -47,22 +47,12 @@ pub const ITEMS: &[Item] = &[
     item("tower-retry", "bare", None, |driver, calls| {
         driver.drive(&mut tower_retry().layer(Prompt), read, calls);
     }),
-    item(
-        "retry",
-        "bare",
-        Some(("tower-retry", 1.0)),
-        |driver, calls| {
-            driver.drive(&mut retry().layer(Prompt), read, calls);
-        },
-    ),
-    item(
-        "tower-retry-8-headers",
-        "bare-8-headers",
-        None,
-        |driver, calls| {
-            driver.drive(&mut tower_retry().layer(Prompt), read_8, calls);
-        },
-    ),
+    item("retry", "bare", Some(("tower-retry", 1.0)), |driver, calls| {
+        driver.drive(&mut retry().layer(Prompt), read, calls);
+    }),
+    item("tower-retry-8-headers", "bare-8-headers", None, |driver, calls| {
+        driver.drive(&mut tower_retry().layer(Prompt), read_8, calls);
+    }),
     item(
         "retry-8-headers",
         "bare-8-headers",
@@ -74,26 +64,12 @@ pub const ITEMS: &[Item] = &[
     item("tower-retry-post", "bare-post", None, |driver, calls| {
         driver.drive(&mut tower_retry().layer(Prompt), write, calls);
     }),
-    item(
-        "retry-once",
-        "bare-post",
-        Some(("tower-retry-post", 0.4)),
-        |driver, calls| {
-            driver.drive(
-                &mut retry().max_attempts(1).unlimited_total().layer(Prompt),
-                write,
-                calls,
-            );
-        },
-    ),
-    item(
-        "tower-timeout-pending",
-        "bare-pending",
-        None,
-        |driver, calls| {
-            driver.drive(&mut TimeoutLayer::new(SECOND).layer(Later), read, calls);
-        },
-    ),
+    item("retry-once", "bare-post", Some(("tower-retry-post", 0.4)), |driver, calls| {
+        driver.drive(&mut retry().max_attempts(1).unlimited_total().layer(Prompt), write, calls);
+    }),
+    item("tower-timeout-pending", "bare-pending", None, |driver, calls| {
+        driver.drive(&mut TimeoutLayer::new(SECOND).layer(Later), read, calls);
+    }),
     item(
         "deadline-pending",
         "bare-pending",
@@ -105,12 +81,7 @@ pub const ITEMS: &[Item] = &[
 ];
 
 const fn bare(name: &'static str, run: fn(&Driver, u64)) -> Item {
-    Item {
-        name,
-        bare: name,
-        must: None,
-        run,
-    }
+    Item { name, bare: name, must: None, run }
 }
 
 const fn item(
@@ -119,12 +90,7 @@ const fn item(
     must: Option<(&'static str, f64)>,
     run: fn(&Driver, u64),
 ) -> Item {
-    Item {
-        name,
-        bare,
-        must,
-        run,
-    }
+    Item { name, bare, must, run }
 }
 
 fn read() -> Request<Body> {
@@ -144,10 +110,7 @@ fn retry() -> RetryLayer {
 }
 
 fn tower_retry() -> TowerRetryLayer<TowerPolicy> {
-    TowerRetryLayer::new(TowerPolicy {
-        budget: Arc::new(TpsBudget::default()),
-        left: 2,
-    })
+    TowerRetryLayer::new(TowerPolicy { budget: Arc::new(TpsBudget::default()), left: 2 })
 }
 
 /// What tower's documentation shows: a budget, a number of attempts, a copy of the request.
@@ -165,9 +128,7 @@ impl<E> Policy<Request<Body>, Response<Body>, E> for TowerPolicy {
         _: &mut Request<Body>,
         result: &mut Result<Response<Body>, E>,
     ) -> Option<Self::Future> {
-        let failed = result
-            .as_ref()
-            .map_or(true, |response| response.status().is_server_error());
+        let failed = result.as_ref().map_or(true, |response| response.status().is_server_error());
         if !failed {
             self.budget.deposit();
             return None;

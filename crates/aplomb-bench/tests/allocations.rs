@@ -14,10 +14,7 @@ fn a_retry_that_is_not_needed_allocates_nothing() {
 #[test]
 fn headers_cost_the_copy_of_the_header_map_alone() {
     let copied = allocations("tower-retry-8-headers") - allocations("bare-8-headers");
-    assert_eq!(
-        allocations("retry-8-headers") - allocations("bare-8-headers"),
-        copied
-    );
+    assert_eq!(allocations("retry-8-headers") - allocations("bare-8-headers"), copied);
 }
 
 #[test]

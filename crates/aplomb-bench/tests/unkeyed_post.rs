@@ -20,24 +20,13 @@ use tower::{Layer, ServiceExt};
 async fn the_peers_default_executes_it_four_times_and_ours_once() {
     let theirs = Server::start().await;
     let wait = Duration::from_millis(1);
-    let policy = ExponentialBackoff::builder()
-        .retry_bounds(wait, wait)
-        .build_with_max_retries(3);
-    let client = ClientBuilder::new(plain())
-        .with(RetryTransientMiddleware::new_with_policy(policy))
-        .build();
-    client
-        .post(theirs.url())
-        .body("one mug")
-        .send()
-        .await
-        .unwrap_err();
+    let policy = ExponentialBackoff::builder().retry_bounds(wait, wait).build_with_max_retries(3);
+    let client =
+        ClientBuilder::new(plain()).with(RetryTransientMiddleware::new_with_policy(policy)).build();
+    client.post(theirs.url()).body("one mug").send().await.unwrap_err();
 
     let ours = Server::start().await;
-    let client = RetryLayer::new(Budget::percent(20))
-        .max_attempts(4)
-        .honours_keys()
-        .layer(plain());
+    let client = RetryLayer::new(Budget::percent(20)).max_attempts(4).honours_keys().layer(plain());
     let post = plain().post(ours.url()).body("one mug").build().unwrap();
     let error = client.oneshot(post).await.unwrap_err();
 
@@ -46,10 +35,7 @@ async fn the_peers_default_executes_it_four_times_and_ours_once() {
 }
 
 fn plain() -> reqwest::Client {
-    reqwest::Client::builder()
-        .retry(reqwest::retry::never())
-        .build()
-        .unwrap()
+    reqwest::Client::builder().retry(reqwest::retry::never()).build().unwrap()
 }
 
 /// Does what it is asked, and never says so.

@@ -19,12 +19,7 @@ impl Capacity {
     /// So many a second; `None` for 0, which is no bound.
     pub(crate) fn per_second(calls: u32, start: Instant) -> Option<Self> {
         let interval = Duration::from_secs(1).checked_div(calls)?;
-        Some(Self {
-            interval,
-            burst: BURST.max(interval),
-            start,
-            busy_until: AtomicU64::new(0),
-        })
+        Some(Self { interval, burst: BURST.max(interval), start, busy_until: AtomicU64::new(0) })
     }
 
     /// Whether one more call at `now` is within the capacity; if so it is counted.
@@ -34,17 +29,13 @@ impl Capacity {
             let busy_until = busy_until.max(now) + nanos(self.interval);
             (busy_until <= now + nanos(self.burst)).then_some(busy_until)
         };
-        self.busy_until
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, admitted)
-            .is_ok()
+        self.busy_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, admitted).is_ok()
     }
 }
 
 fn nanos(time: Duration) -> u64 {
     // Five centuries of nanoseconds; halved so that sums of two cannot overflow.
-    u64::try_from(time.as_nanos())
-        .unwrap_or(u64::MAX)
-        .min(u64::MAX / 4)
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX / 4)
 }
 
 const BURST: Duration = Duration::from_millis(100);

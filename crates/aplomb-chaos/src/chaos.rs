@@ -70,19 +70,12 @@ impl<O> Chaos<O> {
     /// The same knobs, with faults told to `observer`.
     #[must_use]
     pub fn observe<P: Observe<Event>>(&self, observer: P) -> Chaos<P> {
-        Chaos {
-            shared: Arc::clone(&self.shared),
-            observer,
-        }
+        Chaos { shared: Arc::clone(&self.shared), observer }
     }
 
     /// Turns all knobs at once. A seed other than 0 starts the dice anew.
     pub fn set(&self, knobs: Knobs) {
-        let mut live = self
-            .shared
-            .live
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut live = self.shared.live.write().unwrap_or_else(PoisonError::into_inner);
         let dice = match knobs.seed {
             0 => live.dice.clone(),
             seed => Stations::seeded(seed),
@@ -99,18 +92,11 @@ impl<O> Chaos<O> {
     /// The knobs as they stand; `lose_next` is what is left of it.
     pub fn knobs(&self) -> Knobs {
         let live = self.live();
-        Knobs {
-            lose_next: live.lose_left.load(Ordering::Acquire),
-            ..live.knobs
-        }
+        Knobs { lose_next: live.lose_left.load(Ordering::Acquire), ..live.knobs }
     }
 
     fn live(&self) -> Arc<Live> {
-        let live = self
-            .shared
-            .live
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let live = self.shared.live.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&live)
     }
 
@@ -173,21 +159,15 @@ impl Live {
         if self.knobs.down {
             return Some(Event::Down);
         }
-        let dropped = self
-            .dice
-            .drop
-            .roll()
-            .chance(self.knobs.drop_connection_rate);
+        let dropped = self.dice.drop.roll().chance(self.knobs.drop_connection_rate);
         dropped.then_some(Event::Dropped)
     }
 
     fn loses(&self) -> bool {
         // A promised loss is taken before a random one, so that "the next n" are exactly n.
         let one_less = |left: u32| left.checked_sub(1);
-        let promised = self
-            .lose_left
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less)
-            .is_ok();
+        let promised =
+            self.lose_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok();
         promised || self.dice.lose.roll().chance(self.knobs.lose_response_rate)
     }
 
@@ -211,12 +191,7 @@ impl Live {
 impl Stations {
     fn seeded(seed: u64) -> Self {
         let station = |index| Dice::seeded(Rng::stream(seed, index).bits());
-        Self {
-            drop: station(1),
-            error: station(2),
-            latency: station(3),
-            lose: station(4),
-        }
+        Self { drop: station(1), error: station(2), latency: station(3), lose: station(4) }
     }
 }
 
@@ -228,8 +203,6 @@ impl Default for Chaos {
 
 impl<O> fmt::Debug for Chaos<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Chaos")
-            .field("knobs", &self.knobs())
-            .finish_non_exhaustive()
+        f.debug_struct("Chaos").field("knobs", &self.knobs()).finish_non_exhaustive()
     }
 }

@@ -26,10 +26,7 @@ pub struct EdgeLayer<P = Everything, O = ()> {
 
 impl<O> EdgeLayer<Everything, O> {
     pub(crate) fn new(chaos: Chaos<O>) -> Self {
-        Self {
-            chaos,
-            only: Everything,
-        }
+        Self { chaos, only: Everything }
     }
 }
 
@@ -37,10 +34,7 @@ impl<P, O> EdgeLayer<P, O> {
     /// Touches only the requests for which `only` says yes.
     #[must_use]
     pub fn only<R, F: Fn(&R) -> bool>(self, only: F) -> EdgeLayer<F, O> {
-        EdgeLayer {
-            chaos: self.chaos,
-            only,
-        }
+        EdgeLayer { chaos: self.chaos, only }
     }
 }
 
@@ -48,10 +42,7 @@ impl<S, P: Clone, O: Clone> Layer<S> for EdgeLayer<P, O> {
     type Service = Edge<S, P, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Edge {
-            inner,
-            layer: self.clone(),
-        }
+        Edge { inner, layer: self.clone() }
     }
 }
 
@@ -84,15 +75,11 @@ where
         let chaos = &self.layer.chaos;
         let touched = self.layer.only.matches(&request);
         if let Some(cut) = touched.then(|| chaos.cuts_before()).flatten() {
-            return EdgeFuture {
-                state: State::Cut { cut },
-            };
+            return EdgeFuture { state: State::Cut { cut } };
         }
         let chaos = touched.then(|| chaos.clone());
         let answer = ready.call(request);
-        EdgeFuture {
-            state: State::Runs { answer, chaos },
-        }
+        EdgeFuture { state: State::Runs { answer, chaos } }
     }
 }
 

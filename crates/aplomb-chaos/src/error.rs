@@ -57,11 +57,7 @@ impl OutOfRange {
         value: f64,
         range: impl Into<Cow<'static, str>>,
     ) -> Self {
-        Self {
-            field,
-            value,
-            range: range.into(),
-        }
+        Self { field, value, range: range.into() }
     }
 }
 

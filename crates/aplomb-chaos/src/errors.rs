@@ -24,10 +24,7 @@ pub struct ErrorsLayer<P = Everything, O = ()> {
 
 impl<O> ErrorsLayer<Everything, O> {
     pub(crate) fn new(chaos: Chaos<O>) -> Self {
-        Self {
-            chaos,
-            only: Everything,
-        }
+        Self { chaos, only: Everything }
     }
 }
 
@@ -35,10 +32,7 @@ impl<P, O> ErrorsLayer<P, O> {
     /// Touches only the requests for which `only` says yes.
     #[must_use]
     pub fn only<R, F: Fn(&R) -> bool>(self, only: F) -> ErrorsLayer<F, O> {
-        ErrorsLayer {
-            chaos: self.chaos,
-            only,
-        }
+        ErrorsLayer { chaos: self.chaos, only }
     }
 }
 
@@ -46,10 +40,7 @@ impl<S, P: Clone, O: Clone> Layer<S> for ErrorsLayer<P, O> {
     type Service = Errors<S, P, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Errors {
-            inner,
-            layer: self.clone(),
-        }
+        Errors { inner, layer: self.clone() }
     }
 }
 
@@ -81,15 +72,9 @@ where
         let mut ready = mem::replace(&mut self.inner, clone);
         let matches = self.layer.only.matches(&request);
         if let Some(fault) = matches.then(|| self.layer.chaos.fails()).flatten() {
-            return ErrorsFuture {
-                state: State::Fails { fault },
-            };
+            return ErrorsFuture { state: State::Fails { fault } };
         }
-        ErrorsFuture {
-            state: State::Runs {
-                answer: ready.call(request),
-            },
-        }
+        ErrorsFuture { state: State::Runs { answer: ready.call(request) } }
     }
 }
 
@@ -147,11 +132,9 @@ impl Fault {
 
     fn problem(self) -> Problem {
         match self {
-            Self::Injected(status) => Problem::new(
-                "/problems/injected-error",
-                "an error was injected on purpose",
-                status,
-            ),
+            Self::Injected(status) => {
+                Problem::new("/problems/injected-error", "an error was injected on purpose", status)
+            }
             Self::OverCapacity => Problem::new(
                 "/problems/over-capacity",
                 "over the capacity that was set on purpose",

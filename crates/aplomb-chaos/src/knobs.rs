@@ -53,12 +53,7 @@ pub struct Knobs {
 impl Knobs {
     /// Whether no station has anything to do.
     pub fn is_calm(&self) -> bool {
-        *self
-            == Self {
-                seed: self.seed,
-                error_status: self.error_status,
-                ..Self::default()
-            }
+        *self == Self { seed: self.seed, error_status: self.error_status, ..Self::default() }
     }
 
     /// The status of injected errors.
@@ -108,9 +103,7 @@ impl TryFrom<Wire> for Knobs {
     fn try_from(wire: Wire) -> Result<Self, OutOfRange> {
         Ok(Self {
             latency_ms: wire.latency_ms.whole("latency_ms", LATENCY_MS_MAX)?,
-            latency_jitter_ms: wire
-                .latency_jitter_ms
-                .whole("latency_jitter_ms", LATENCY_MS_MAX)?,
+            latency_jitter_ms: wire.latency_jitter_ms.whole("latency_jitter_ms", LATENCY_MS_MAX)?,
             error_rate: wire.error_rate.ratio("error_rate")?,
             error_status: wire.error_status.status("error_status")?,
             lose_response_rate: wire.lose_response_rate.ratio("lose_response_rate")?,
@@ -137,11 +130,7 @@ impl From<Knobs> for Wire {
             latency_ms: whole(knobs.latency_ms),
             latency_jitter_ms: whole(knobs.latency_jitter_ms),
             error_rate: ratio(knobs.error_rate),
-            error_status: whole(
-                knobs
-                    .error_status
-                    .map_or(0, |status| status.as_u16().into()),
-            ),
+            error_status: whole(knobs.error_status.map_or(0, |status| status.as_u16().into())),
             lose_response_rate: ratio(knobs.lose_response_rate),
             drop_connection_rate: ratio(knobs.drop_connection_rate),
             lose_next: whole(knobs.lose_next),
@@ -206,18 +195,12 @@ mod tests {
     #[test]
     fn out_of_range_names_the_field_the_value_and_the_range() {
         for (json, message) in [
-            (
-                r#"{"latency_ms": -5}"#,
-                "latency_ms is -5; give a whole number from 0 to 60000",
-            ),
+            (r#"{"latency_ms": -5}"#, "latency_ms is -5; give a whole number from 0 to 60000"),
             (
                 r#"{"latency_jitter_ms": 60001}"#,
                 "latency_jitter_ms is 60001; give a whole number from 0 to 60000",
             ),
-            (
-                r#"{"error_rate": 1.01}"#,
-                "error_rate is 1.01; give a number from 0 to 1",
-            ),
+            (r#"{"error_rate": 1.01}"#, "error_rate is 1.01; give a number from 0 to 1"),
             (
                 r#"{"lose_response_rate": -0.1}"#,
                 "lose_response_rate is -0.1; give a number from 0 to 1",
@@ -230,10 +213,7 @@ mod tests {
                 r#"{"error_status": 200}"#,
                 "error_status is 200; give a status from 400 to 599, or 0",
             ),
-            (
-                r#"{"lose_next": 1.5}"#,
-                "lose_next is 1.5; give a whole number from 0 to 1000000",
-            ),
+            (r#"{"lose_next": 1.5}"#, "lose_next is 1.5; give a whole number from 0 to 1000000"),
             (
                 r#"{"capacity_per_second": 1000001}"#,
                 "capacity_per_second is 1000001; give a whole number from 0 to 1000000",

@@ -26,10 +26,7 @@ async fn a_calm_edge_lets_everything_pass() {
 #[tokio::test]
 async fn a_dropped_connection_reaches_nothing() {
     let (chaos, work) = (Chaos::seeded(1), Work::default());
-    chaos.set(Knobs {
-        drop_connection_rate: Ratio::ONE,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { drop_connection_rate: Ratio::ONE, ..Knobs::default() });
     let mut edge = chaos.edge().layer(work.service());
     assert!(!cut(&send(&mut edge, "/").await).answered);
     assert_eq!(work.done(), 0);
@@ -39,10 +36,7 @@ async fn a_dropped_connection_reaches_nothing() {
 async fn a_service_that_is_down_reaches_nothing_until_it_is_up() {
     let (chaos, work) = (Chaos::seeded(1), Work::default());
     let mut edge = chaos.edge().layer(work.service());
-    chaos.set(Knobs {
-        down: true,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { down: true, ..Knobs::default() });
     assert!(!cut(&send(&mut edge, "/").await).answered);
     chaos.set(Knobs::default());
     send(&mut edge, "/").await.unwrap();
@@ -52,10 +46,7 @@ async fn a_service_that_is_down_reaches_nothing_until_it_is_up() {
 #[tokio::test]
 async fn a_lost_response_was_answered_all_the_same() {
     let (chaos, work) = (Chaos::seeded(1), Work::default());
-    chaos.set(Knobs {
-        lose_response_rate: Ratio::ONE,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { lose_response_rate: Ratio::ONE, ..Knobs::default() });
     let mut edge = chaos.edge().layer(work.service());
     assert!(cut(&send(&mut edge, "/").await).answered);
     assert_eq!(work.done(), 1, "the effect stands");
@@ -64,10 +55,7 @@ async fn a_lost_response_was_answered_all_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn exactly_the_next_n_answers_are_lost_however_many_come_at_once() {
     let (chaos, work) = (Chaos::seeded(1), Work::default());
-    chaos.set(Knobs {
-        lose_next: 7,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { lose_next: 7, ..Knobs::default() });
     let edge = chaos.edge().layer(work.yielding_service());
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..200 {
@@ -83,11 +71,7 @@ async fn exactly_the_next_n_answers_are_lost_however_many_come_at_once() {
 #[tokio::test]
 async fn a_promised_loss_is_taken_before_a_random_one() {
     let chaos = Chaos::seeded(1);
-    chaos.set(Knobs {
-        lose_next: 2,
-        lose_response_rate: Ratio::ONE,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { lose_next: 2, lose_response_rate: Ratio::ONE, ..Knobs::default() });
     let mut edge = chaos.edge().layer(Work::default().service());
     cut(&send(&mut edge, "/").await);
     assert_eq!(chaos.knobs().lose_next, 1);
@@ -96,10 +80,7 @@ async fn a_promised_loss_is_taken_before_a_random_one() {
 #[tokio::test]
 async fn only_requests_that_got_an_answer_are_counted() {
     let chaos = Chaos::seeded(1);
-    chaos.set(Knobs {
-        lose_next: 1,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { lose_next: 1, ..Knobs::default() });
     let failing = service_fn(async |_: Request<()>| Err::<Response<()>, _>(io::Error::other("no")));
     let hanging = service_fn(async |_: Request<()>| {
         std::future::pending::<()>().await;
@@ -122,10 +103,7 @@ async fn only_requests_that_got_an_answer_are_counted() {
 #[tokio::test]
 async fn only_the_requests_asked_for_are_touched() {
     let chaos = Chaos::seeded(1);
-    chaos.set(Knobs {
-        lose_next: 1,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { lose_next: 1, ..Knobs::default() });
     let products = |request: &Request<()>| request.uri().path().starts_with("/products");
     let mut edge = chaos.edge().only(products).layer(Work::default().service());
     send(&mut edge, "/healthz").await.unwrap();
@@ -146,24 +124,15 @@ async fn the_same_seed_cuts_the_same_connections() {
 async fn a_seed_that_is_set_starts_the_dice_anew() {
     let chaos = Chaos::seeded(1);
     let first = pattern(&chaos, 9).await;
-    assert_ne!(
-        first,
-        pattern(&chaos, 0).await,
-        "without a seed they roll on"
-    );
+    assert_ne!(first, pattern(&chaos, 0).await, "without a seed they roll on");
     assert_eq!(first, pattern(&chaos, 9).await);
 }
 
 #[tokio::test]
 async fn a_cut_is_a_reset_to_the_classifier() {
     let chaos = Chaos::seeded(1);
-    chaos.set(Knobs {
-        down: true,
-        ..Knobs::default()
-    });
-    let error = send(&mut chaos.edge().layer(Work::default().service()), "/")
-        .await
-        .unwrap_err();
+    chaos.set(Knobs { down: true, ..Knobs::default() });
+    let error = send(&mut chaos.edge().layer(Work::default().service()), "/").await.unwrap_err();
     let call = Call::of(&Method::GET, &http::HeaderMap::new());
     let result: Result<&Response<()>, _> = Err(&*error as &(dyn std::error::Error + 'static));
     let failure = HttpClassifier.classify(call, result).failure().unwrap();
@@ -178,35 +147,19 @@ async fn faults_are_told_to_the_observer() {
     let observed = chaos.observe(move |event: &Event| ear.lock().unwrap().push(*event));
     let mut edge = observed.edge().layer(Work::default().service());
     for knobs in [
-        Knobs {
-            down: true,
-            ..Knobs::default()
-        },
-        Knobs {
-            drop_connection_rate: Ratio::ONE,
-            ..Knobs::default()
-        },
-        Knobs {
-            lose_next: 1,
-            ..Knobs::default()
-        },
+        Knobs { down: true, ..Knobs::default() },
+        Knobs { drop_connection_rate: Ratio::ONE, ..Knobs::default() },
+        Knobs { lose_next: 1, ..Knobs::default() },
     ] {
         chaos.set(knobs);
         cut(&send(&mut edge, "/").await);
     }
-    assert_eq!(
-        *heard.lock().unwrap(),
-        [Event::Down, Event::Dropped, Event::Lost]
-    );
+    assert_eq!(*heard.lock().unwrap(), [Event::Down, Event::Dropped, Event::Lost]);
 }
 
 /// Which of forty connections are cut at one in two.
 async fn pattern(chaos: &Chaos, seed: u64) -> Vec<bool> {
-    chaos.set(Knobs {
-        drop_connection_rate: Ratio::percent(50),
-        seed,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { drop_connection_rate: Ratio::percent(50), seed, ..Knobs::default() });
     let mut edge = chaos.edge().layer(Work::default().service());
     let mut cuts = Vec::new();
     for _ in 0..40 {

@@ -20,10 +20,7 @@ async fn an_injected_error_is_a_problem_with_the_status_asked_for() {
     });
     let response = send(&chaos, "/").await;
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
-    assert_eq!(
-        response.headers()["content-type"],
-        "application/problem+json"
-    );
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
     let body = response.into_body().collect().await.unwrap().to_bytes();
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(problem["type"], "/problems/injected-error");
@@ -33,20 +30,14 @@ async fn an_injected_error_is_a_problem_with_the_status_asked_for() {
 #[tokio::test]
 async fn without_a_status_an_injected_error_is_503() {
     let chaos = Chaos::seeded(1);
-    chaos.set(Knobs {
-        error_rate: Ratio::ONE,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { error_rate: Ratio::ONE, ..Knobs::default() });
     assert_eq!(send(&chaos, "/").await.status(), 503);
 }
 
 #[tokio::test]
 async fn the_rate_is_the_share_of_calls_that_fail() {
     let chaos = Chaos::seeded(3);
-    chaos.set(Knobs {
-        error_rate: Ratio::percent(30),
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { error_rate: Ratio::percent(30), ..Knobs::default() });
     let mut failed = 0_u32;
     for _ in 0..10_000 {
         failed += u32::from(send(&chaos, "/").await.status() == 503);
@@ -58,13 +49,8 @@ async fn the_rate_is_the_share_of_calls_that_fail() {
 #[tokio::test]
 async fn only_the_requests_asked_for_fail() {
     let chaos = Chaos::seeded(1);
-    chaos.set(Knobs {
-        error_rate: Ratio::ONE,
-        ..Knobs::default()
-    });
-    let only = chaos
-        .errors()
-        .only(|request: &Request<()>| request.uri().path() != "/healthz");
+    chaos.set(Knobs { error_rate: Ratio::ONE, ..Knobs::default() });
+    let only = chaos.errors().only(|request: &Request<()>| request.uri().path() != "/healthz");
     for (path, status) in [("/healthz", 200), ("/products/mug", 503)] {
         let request = Request::get(path).body(()).expect("the path is one");
         let response = only.layer(service_fn(fine)).oneshot(request).await.unwrap();
@@ -75,15 +61,8 @@ async fn only_the_requests_asked_for_fail() {
 #[tokio::test(start_paused = true)]
 async fn over_capacity_is_refused_and_the_next_second_is_served_again() {
     let chaos = Chaos::seeded(1);
-    chaos.set(Knobs {
-        capacity_per_second: 20,
-        ..Knobs::default()
-    });
-    assert_eq!(
-        served(&chaos, 50).await,
-        2,
-        "a tenth of a second's worth at once"
-    );
+    chaos.set(Knobs { capacity_per_second: 20, ..Knobs::default() });
+    assert_eq!(served(&chaos, 50).await, 2, "a tenth of a second's worth at once");
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(served(&chaos, 50).await, 2);
     chaos.set(Knobs::default());
@@ -93,11 +72,7 @@ async fn over_capacity_is_refused_and_the_next_second_is_served_again() {
 #[tokio::test(start_paused = true)]
 async fn latency_waits_within_its_jitter() {
     let chaos = Chaos::seeded(1);
-    chaos.set(Knobs {
-        latency_ms: 300,
-        latency_jitter_ms: 200,
-        ..Knobs::default()
-    });
+    chaos.set(Knobs { latency_ms: 300, latency_jitter_ms: 200, ..Knobs::default() });
     let mut waits = std::collections::BTreeSet::new();
     for _ in 0..50 {
         let before = time::now();

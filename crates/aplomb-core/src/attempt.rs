@@ -94,10 +94,6 @@ mod tests {
     fn unlimited_attempts_never_end() {
         let last = Attempt(NonZeroU32::MAX);
         assert!(!Attempts::UNLIMITED.end_at(last));
-        assert_eq!(
-            last.next(),
-            last,
-            "counting stops instead of wrapping around"
-        );
+        assert_eq!(last.next(), last, "counting stops instead of wrapping around");
     }
 }

@@ -17,19 +17,13 @@ impl Call {
     /// Reads a request's method and key.
     #[inline]
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        Self {
-            safety: Safety::of(method),
-            keyed: headers.contains_key(IDEMPOTENCY_KEY),
-        }
+        Self { safety: Safety::of(method), keyed: headers.contains_key(IDEMPOTENCY_KEY) }
     }
 }
 
 /// What repeating a request could do, by its method (RFC 9110, section 9.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a method is idempotent or it is not"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a method is idempotent or it is not")]
 pub enum Safety {
     /// GET, HEAD, OPTIONS, TRACE, PUT, DELETE: twice has the effect of once.
     Idempotent,

@@ -18,11 +18,8 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// assert!(cause::<DeadlineExceeded>(&*error).is_some());
 /// ```
 pub fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    chain(error).find_map(|error| {
-        error
-            .downcast_ref()
-            .or_else(|| error.downcast_ref::<Ended>()?.beside())
-    })
+    chain(error)
+        .find_map(|error| error.downcast_ref().or_else(|| error.downcast_ref::<Ended>()?.beside()))
 }
 
 /// `error` and its causes, outermost first.
@@ -33,9 +30,7 @@ pub(crate) fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     iter::successors(Some(error), |&error| {
-        let carried = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
+        let carried = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         match carried {
             Some(carried) => Some(carried as &(dyn Error + 'static)),
             None => error.source(),
@@ -56,9 +51,8 @@ mod tests {
     fn a_cause_is_found_through_an_io_error() {
         let inner = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
         let error: BoxError = io::Error::other(inner).into();
-        let kinds = chain(&*error)
-            .filter_map(|e| e.downcast_ref::<io::Error>())
-            .map(io::Error::kind);
+        let kinds =
+            chain(&*error).filter_map(|e| e.downcast_ref::<io::Error>()).map(io::Error::kind);
         assert_eq!(
             kinds.collect::<Vec<_>>(),
             [io::ErrorKind::Other, io::ErrorKind::ConnectionRefused]

@@ -32,13 +32,8 @@ impl OperationClass {
     }
 
     /// Every class.
-    pub const ALL: &[Self] = &[
-        Self::Read,
-        Self::KeyedWrite,
-        Self::Confirm,
-        Self::Deferred,
-        Self::BestEffort,
-    ];
+    pub const ALL: &[Self] =
+        &[Self::Read, Self::KeyedWrite, Self::Confirm, Self::Deferred, Self::BestEffort];
 
     /// A word for labels and files.
     pub const fn as_str(self) -> &'static str {

@@ -65,15 +65,9 @@ fn of_response(call: Call, status: StatusCode, headers: &HeaderMap) -> Outcome {
 fn of_error(error: &(dyn Error + 'static)) -> Failure {
     if chain(error).any(is_connecting) {
         let protocol = chain(error).any(is_protocol);
-        return Failure::new(if protocol {
-            FailureKind::Permanent
-        } else {
-            FailureKind::Unsent
-        });
+        return Failure::new(if protocol { FailureKind::Permanent } else { FailureKind::Unsent });
     }
-    chain(error)
-        .find_map(meaning)
-        .unwrap_or(Failure::new(FailureKind::Permanent))
+    chain(error).find_map(meaning).unwrap_or(Failure::new(FailureKind::Permanent))
 }
 
 fn meaning(error: &(dyn Error + 'static)) -> Option<Failure> {
@@ -100,10 +94,7 @@ fn meaning(error: &(dyn Error + 'static)) -> Option<Failure> {
         return Some(failure);
     }
     #[cfg(feature = "reqwest")]
-    if error
-        .downcast_ref::<reqwest::Error>()
-        .is_some_and(reqwest::Error::is_timeout)
-    {
+    if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout) {
         return Some(Failure::new(FailureKind::Timeout));
     }
     error.downcast_ref().and_then(of_io).map(Failure::new)
@@ -119,16 +110,12 @@ fn is_connecting(error: &(dyn Error + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<reqwest::Error>() {
         return error.is_connect();
     }
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// rustls hands a bad certificate or handshake up as `InvalidData`: the next try meets it too.
 fn is_protocol(error: &(dyn Error + 'static)) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|e| e.kind() == io::ErrorKind::InvalidData)
+    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::InvalidData)
 }
 
 fn of_io(error: &io::Error) -> Option<FailureKind> {
@@ -207,11 +194,7 @@ mod tests {
             (529, Some(FailureKind::Transient)),
         ] {
             let outcome = HttpClassifier.classify(unkeyed(), Ok(&response(status, None)));
-            assert_eq!(
-                outcome.failure().map(|failure| failure.kind),
-                meaning,
-                "{status}"
-            );
+            assert_eq!(outcome.failure().map(|failure| failure.kind), meaning, "{status}");
         }
     }
 
@@ -228,10 +211,7 @@ mod tests {
         let outcome = HttpClassifier.classify(unkeyed(), Ok(&response(503, Some("2"))));
         let failure = outcome.failure().unwrap();
         assert_eq!(failure.kind, FailureKind::Throttled);
-        assert_eq!(
-            failure.pushback,
-            Pushback::After(std::time::Duration::from_secs(2))
-        );
+        assert_eq!(failure.pushback, Pushback::After(std::time::Duration::from_secs(2)));
     }
 
     #[test]
@@ -239,10 +219,7 @@ mod tests {
         let busy = response(409, Some("1"));
         let outcome = HttpClassifier.classify(keyed(), Ok(&busy));
         assert_eq!(outcome.failure().unwrap().kind, FailureKind::Pending);
-        assert_eq!(
-            HttpClassifier.classify(unkeyed(), Ok(&busy)),
-            Outcome::Neutral
-        );
+        assert_eq!(HttpClassifier.classify(unkeyed(), Ok(&busy)), Outcome::Neutral);
     }
 
     #[test]
@@ -253,14 +230,8 @@ mod tests {
 
     #[test]
     fn a_reset_may_have_acted_but_a_refused_connection_never_did() {
-        assert_eq!(
-            kind(io::Error::from(io::ErrorKind::ConnectionReset)),
-            FailureKind::Transient
-        );
-        assert_eq!(
-            kind(io::Error::from(io::ErrorKind::ConnectionRefused)),
-            FailureKind::Unsent
-        );
+        assert_eq!(kind(io::Error::from(io::ErrorKind::ConnectionReset)), FailureKind::Transient);
+        assert_eq!(kind(io::Error::from(io::ErrorKind::ConnectionRefused)), FailureKind::Unsent);
     }
 
     #[test]
@@ -271,11 +242,7 @@ mod tests {
     fn kind(error: impl Into<BoxError>) -> FailureKind {
         let error = error.into();
         let result: Result<&Response<()>, _> = Err(&*error as &(dyn Error + 'static));
-        HttpClassifier
-            .classify(keyed(), result)
-            .failure()
-            .unwrap()
-            .kind
+        HttpClassifier.classify(keyed(), result).failure().unwrap().kind
     }
 
     fn response(status: u16, retry_after: Option<&str>) -> Response<()> {

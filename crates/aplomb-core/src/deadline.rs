@@ -55,10 +55,7 @@ impl Deadline {
     /// an inner service and each poll of its future.
     #[inline]
     pub fn enter(self) -> Scope {
-        Scope {
-            outer: CURRENT.replace(Some(self)),
-            _here: PhantomData,
-        }
+        Scope { outer: CURRENT.replace(Some(self)), _here: PhantomData }
     }
 
     /// Reads what the caller wrote on the wire, counted from `now`: the shorter of
@@ -213,10 +210,7 @@ mod tests {
     #[test]
     fn a_deadline_is_in_force_for_its_scope_alone() {
         let now = time::now();
-        let (outer, inner) = (
-            Deadline::at(now),
-            Deadline::after(now, Duration::from_secs(1)),
-        );
+        let (outer, inner) = (Deadline::at(now), Deadline::after(now, Duration::from_secs(1)));
         let scope = outer.enter();
         drop(inner.enter());
         assert_eq!(Deadline::current(), Some(outer));
@@ -227,10 +221,7 @@ mod tests {
     #[test]
     fn the_earlier_of_two_deadlines_bounds_a_request() {
         let (now, mut request) = (time::now(), http::Request::new(()));
-        let (early, late) = (
-            Deadline::at(now),
-            Deadline::after(now, Duration::from_secs(1)),
-        );
+        let (early, late) = (Deadline::at(now), Deadline::after(now, Duration::from_secs(1)));
         assert_eq!(Deadline::of(&request, now), None);
         request.extensions_mut().insert(late);
         assert_eq!(Deadline::of(&request, now), Some(late));
@@ -252,11 +243,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(GRPC_TIMEOUT, HeaderValue::from_static(written));
             let deadline = Deadline::after(now, Duration::from_nanos(nanos));
-            assert_eq!(
-                Deadline::from_wire(&headers, now),
-                Some(deadline),
-                "{written}"
-            );
+            assert_eq!(Deadline::from_wire(&headers, now), Some(deadline), "{written}");
         }
         for wrong in ["", "m", "1", "1x", "-1m", "123456789m", "1.5S", "1é"] {
             let mut headers = HeaderMap::new();
@@ -270,10 +257,7 @@ mod tests {
         let now = time::now();
         for (left, written) in [(1_500, "1500m"), (100_000_000, "100000S")] {
             let mut headers = HeaderMap::new();
-            headers.insert(
-                "content-type",
-                HeaderValue::from_static("application/grpc+proto"),
-            );
+            headers.insert("content-type", HeaderValue::from_static("application/grpc+proto"));
             Deadline::after(now, Duration::from_millis(left)).write(&mut headers, now);
             assert_eq!(headers[GRPC_TIMEOUT], written);
             assert!(!headers.contains_key(EXPECTED_TIMEOUT));

@@ -29,10 +29,7 @@ pub struct Dice {
 
 impl Dice {
     /// Dice that nobody can foretell.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that asks for real randomness"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks for real randomness")]
     pub fn from_entropy() -> Self {
         use std::hash::BuildHasher;
         // The standard library seeds this from the operating system and cannot fail.
@@ -41,9 +38,7 @@ impl Dice {
 
     /// Dice that fall the same way for the same seed.
     pub fn seeded(seed: u64) -> Self {
-        Self {
-            next: Arc::new(AtomicU64::new(seed)),
-        }
+        Self { next: Arc::new(AtomicU64::new(seed)) }
     }
 
     /// A stream that no other call gets.
@@ -119,10 +114,7 @@ impl Rng {
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the low half is what is asked for"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
 fn low(wide: u128) -> u64 {
     wide as u64
 }

@@ -3,10 +3,7 @@ use std::time::Duration;
 
 /// What an answer means to every layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "an answer counts for, against or not at all"
-)]
+#[expect(clippy::exhaustive_enums, reason = "an answer counts for, against or not at all")]
 pub enum Outcome {
     /// The dependency did its work.
     Success,
@@ -42,11 +39,7 @@ pub struct Failure {
 impl Failure {
     /// A failure of this kind about which the server said nothing.
     pub const fn new(kind: FailureKind) -> Self {
-        Self {
-            kind,
-            pushback: Pushback::None,
-            stale_connection: false,
-        }
+        Self { kind, pushback: Pushback::None, stale_connection: false }
     }
 
     /// With what the server asked for.
@@ -58,11 +51,7 @@ impl Failure {
 
     /// An unsent request on a pooled connection that had gone stale.
     pub const fn stale() -> Self {
-        Self {
-            kind: FailureKind::Unsent,
-            pushback: Pushback::None,
-            stale_connection: true,
-        }
+        Self { kind: FailureKind::Unsent, pushback: Pushback::None, stale_connection: true }
     }
 }
 

@@ -21,10 +21,7 @@ impl NotBefore {
 impl fmt::Display for NotBefore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.retry_after.as_millis();
-        write!(
-            f,
-            "the dependency is left alone for another {millis} ms; nothing was sent"
-        )
+        write!(f, "the dependency is left alone for another {millis} ms; nothing was sent")
     }
 }
 

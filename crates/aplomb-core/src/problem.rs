@@ -34,12 +34,7 @@ impl Problem {
         title: impl Into<Cow<'static, str>>,
         status: StatusCode,
     ) -> Self {
-        Self {
-            kind: kind.into(),
-            title: title.into(),
-            status,
-            more: Map::new(),
-        }
+        Self { kind: kind.into(), title: title.into(), status, more: Map::new() }
     }
 
     /// What is wrong this time, and what would mend it.

@@ -30,11 +30,7 @@ impl Ratio {
 
     /// So many millionths, or `None` when there are more than a million.
     pub const fn from_millionths(millionths: u32) -> Option<Self> {
-        if millionths <= ONE {
-            Some(Self(millionths))
-        } else {
-            None
-        }
+        if millionths <= ONE { Some(Self(millionths)) } else { None }
     }
 
     /// The nearest millionth to a fraction, or `None` outside `0.0..=1.0`.
@@ -75,10 +71,7 @@ mod tests {
 
     #[test]
     fn a_fraction_is_kept_to_the_millionth() {
-        assert_eq!(
-            Ratio::from_fraction(0.123_456_4).unwrap().millionths(),
-            123_456
-        );
+        assert_eq!(Ratio::from_fraction(0.123_456_4).unwrap().millionths(), 123_456);
         assert_eq!(Ratio::from_fraction(1.0), Some(Ratio::ONE));
     }
 

@@ -54,13 +54,7 @@ pub struct Decision {
 impl Decision {
     /// After `attempt` failed like this, `then` followed.
     pub const fn new(attempt: Attempt, failure: Failure, then: Result<Duration, Reason>) -> Self {
-        Self {
-            attempt,
-            failure,
-            then,
-            balance_before: 0.0,
-            balance_after: 0.0,
-        }
+        Self { attempt, failure, then, balance_before: 0.0, balance_after: 0.0 }
     }
 
     /// With what the budget held before and afterwards.
@@ -74,18 +68,8 @@ impl Decision {
 
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            attempt,
-            failure,
-            then,
-            balance_before,
-            ..
-        } = self;
-        write!(
-            f,
-            "attempt {attempt} failed ({}), {balance_before} in the budget: ",
-            failure.kind
-        )?;
+        let Self { attempt, failure, then, balance_before, .. } = self;
+        write!(f, "attempt {attempt} failed ({}), {balance_before} in the budget: ", failure.kind)?;
         match then {
             Ok(wait) => write!(f, "waited {} ms", wait.as_millis()),
             Err(reason) => write!(f, "stopped, {reason}"),

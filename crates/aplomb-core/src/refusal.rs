@@ -94,21 +94,13 @@ impl NotRetried {
 
     /// Wraps an error with this and with the record of its call.
     pub fn recorded(self, error: impl Into<BoxError>, record: Option<CallRecord>) -> BoxError {
-        Box::new(Ended {
-            why: self,
-            record,
-            first: error.into(),
-        })
+        Box::new(Ended { why: self, record, first: error.into() })
     }
 }
 
 impl fmt::Display for NotRetried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not retried after attempt {}: {}",
-            self.attempt, self.reason
-        )
+        write!(f, "not retried after attempt {}: {}", self.attempt, self.reason)
     }
 }
 

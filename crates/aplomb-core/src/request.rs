@@ -160,9 +160,7 @@ impl Replay for reqwest::Request {
 }
 
 fn without_credentials(authority: &str) -> &str {
-    authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host)
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 #[cfg(test)]
@@ -173,9 +171,7 @@ mod tests {
 
     #[test]
     fn the_authority_never_shows_credentials() {
-        let request = http::Request::get("http://user:secret@stock:7001/")
-            .body(())
-            .unwrap();
+        let request = http::Request::get("http://user:secret@stock:7001/").body(()).unwrap();
         assert_eq!(Request::authority(&request), Some("stock:7001"));
     }
 
@@ -183,9 +179,7 @@ mod tests {
     fn a_request_names_its_class_or_lets_its_method_tell() {
         let mut request = http::Request::post("/").body(()).unwrap();
         assert_eq!(request.class(), OperationClass::Confirm);
-        request
-            .headers_mut()
-            .insert(crate::IDEMPOTENCY_KEY, "k".parse().unwrap());
+        request.headers_mut().insert(crate::IDEMPOTENCY_KEY, "k".parse().unwrap());
         assert_eq!(request.class(), OperationClass::KeyedWrite);
         request.extensions_mut().insert(OperationClass::Deferred);
         assert_eq!(request.class(), OperationClass::Deferred);
@@ -193,19 +187,14 @@ mod tests {
 
     #[test]
     fn a_server_request_names_its_host_by_header() {
-        let request = http::Request::get("/")
-            .header("host", "stock:7001")
-            .body(())
-            .unwrap();
+        let request = http::Request::get("/").header("host", "stock:7001").body(()).unwrap();
         assert_eq!(Request::authority(&request), Some("stock:7001"));
     }
 
     #[tokio::test]
     async fn every_attempt_has_the_same_headers_extensions_and_bytes() {
         use http_body_util::BodyExt;
-        let request = http::Request::post("/")
-            .header("idempotency-key", "k")
-            .extension(7_u8);
+        let request = http::Request::post("/").header("idempotency-key", "k").extension(7_u8);
         let mut first = request.body(Full::<Bytes>::from("body")).unwrap();
         let mut kept = first.keep(4).unwrap();
         let (second, third) = (Replay::again(&mut kept), Replay::again(&mut kept));
@@ -219,9 +208,7 @@ mod tests {
 
     #[test]
     fn a_body_over_the_cap_goes_out_once() {
-        let mut request = http::Request::post("/")
-            .body(Full::<Bytes>::from("body"))
-            .unwrap();
+        let mut request = http::Request::post("/").body(Full::<Bytes>::from("body")).unwrap();
         assert!(request.keep(3).is_none());
         assert_eq!(http_body::Body::size_hint(request.body()).exact(), Some(4));
     }

@@ -13,10 +13,7 @@ use crate::{Pushback, Rng, time};
 /// whose clock is wrong waits as long as one whose clock is right. A value nobody can read asks
 /// for nothing.
 pub fn pushback(headers: &HeaderMap) -> Pushback {
-    if headers
-        .get(SHOULD_RETRY)
-        .is_some_and(|value| value == "false")
-    {
+    if headers.get(SHOULD_RETRY).is_some_and(|value| value == "false") {
         return Pushback::Stop;
     }
     if let Some(value) = text(headers, GRPC_PUSHBACK) {
@@ -37,10 +34,7 @@ pub fn pushback(headers: &HeaderMap) -> Pushback {
 pub fn write(headers: &mut HeaderMap, wait: Duration, rng: &mut Rng) {
     let least = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let spread = (least / 4).max(1);
-    headers.insert(
-        header::RETRY_AFTER,
-        HeaderValue::from(least + rng.below(spread + 1)),
-    );
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(least + rng.below(spread + 1)));
 }
 
 fn wait(value: &str, headers: &HeaderMap) -> Option<Duration> {
@@ -67,10 +61,7 @@ mod tests {
 
     #[test]
     fn seconds_are_read() {
-        assert_eq!(
-            asked(&[("retry-after", " 7 ")]),
-            Pushback::After(Duration::from_secs(7))
-        );
+        assert_eq!(asked(&[("retry-after", " 7 ")]), Pushback::After(Duration::from_secs(7)));
     }
 
     #[test]
@@ -99,10 +90,7 @@ mod tests {
 
     #[test]
     fn do_not_retry_is_never_overruled() {
-        assert_eq!(
-            asked(&[("x-should-retry", "false"), ("retry-after", "1")]),
-            Pushback::Stop
-        );
+        assert_eq!(asked(&[("x-should-retry", "false"), ("retry-after", "1")]), Pushback::Stop);
         assert_eq!(asked(&[("x-should-retry", "true")]), Pushback::None);
     }
 

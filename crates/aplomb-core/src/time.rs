@@ -11,20 +11,14 @@ pub use tokio::time::Instant;
 /// The instant now, on the clock of the runtime (paused when the runtime's clock is paused).
 ///
 /// Costs about 25 ns. A shell asks once per step, hands the answer to its machine, then acts.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the clock"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 #[inline]
 pub fn now() -> Instant {
     Instant::now()
 }
 
 /// The calendar time now: for what people read and what leaves the process, never for waiting.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the one place that reads the calendar"
-)]
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the calendar")]
 pub fn wall() -> SystemTime {
     SystemTime::now()
 }

@@ -33,10 +33,7 @@ async fn a_name_that_nobody_knows_is_unsent() {
     });
     let client = Client::builder(TokioExecutor::new())
         .build::<_, Empty<Bytes>>(HttpConnector::new_with_resolver(resolver));
-    let error = client
-        .get("http://stock.invalid/".parse().unwrap())
-        .await
-        .unwrap_err();
+    let error = client.get("http://stock.invalid/".parse().unwrap()).await.unwrap_err();
     assert_eq!(kind(error), FailureKind::Unsent);
 }
 
@@ -45,10 +42,7 @@ async fn a_server_that_reads_and_hangs_up_may_have_acted() {
     let address = server(|mut stream| async move {
         read_head(&mut stream).await;
     });
-    assert_eq!(
-        seen_by_both(address.await).await,
-        [FailureKind::Transient; 2]
-    );
+    assert_eq!(seen_by_both(address.await).await, [FailureKind::Transient; 2]);
 }
 
 #[tokio::test]
@@ -57,41 +51,26 @@ async fn a_server_that_resets_may_have_acted() {
         read_head(&mut stream).await;
         stream.set_zero_linger().unwrap();
     });
-    assert_eq!(
-        seen_by_both(address.await).await,
-        [FailureKind::Transient; 2]
-    );
+    assert_eq!(seen_by_both(address.await).await, [FailureKind::Transient; 2]);
 }
 
 #[tokio::test]
 async fn a_server_that_dies_in_the_middle_of_a_header_may_have_acted() {
     let address = server(|mut stream| async move {
         read_head(&mut stream).await;
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-le")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-le").await.unwrap();
     });
-    assert_eq!(
-        seen_by_both(address.await).await,
-        [FailureKind::Transient; 2]
-    );
+    assert_eq!(seen_by_both(address.await).await, [FailureKind::Transient; 2]);
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_speak_http_never_will() {
     let address = server(|mut stream| async move {
         read_head(&mut stream).await;
-        stream
-            .write_all(b"220 mail.example ESMTP\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"220 mail.example ESMTP\r\n\r\n").await.unwrap();
         let _ = stream.read(&mut [0]).await;
     });
-    assert_eq!(
-        seen_by_both(address.await).await,
-        [FailureKind::Permanent; 2]
-    );
+    assert_eq!(seen_by_both(address.await).await, [FailureKind::Permanent; 2]);
 }
 
 #[tokio::test]
@@ -101,11 +80,7 @@ async fn reqwests_own_timeout_may_have_acted() {
         std::future::pending::<()>().await;
     });
     let client = reqwest::Client::builder().timeout(std::time::Duration::from_millis(50));
-    let sent = client
-        .build()
-        .unwrap()
-        .get(format!("http://{}/", address.await))
-        .send();
+    let sent = client.build().unwrap().get(format!("http://{}/", address.await)).send();
     assert_eq!(kind(sent.await.unwrap_err()), FailureKind::Timeout);
 }
 
@@ -113,10 +88,7 @@ async fn seen_by_both(address: SocketAddr) -> [FailureKind; 2] {
     let url = format!("http://{address}/");
     let hyper = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let posted = Request::post(&url).body(Empty::new()).unwrap();
-    let reqwest = reqwest::Client::builder()
-        .retry(reqwest::retry::never())
-        .build()
-        .unwrap();
+    let reqwest = reqwest::Client::builder().retry(reqwest::retry::never()).build().unwrap();
     [
         kind(hyper.request(posted).await.unwrap_err()),
         kind(reqwest.post(&url).send().await.unwrap_err()),
@@ -127,11 +99,7 @@ fn kind(error: impl Into<BoxError>) -> FailureKind {
     let error = error.into();
     let result: Result<&Response<()>, _> = Err(&*error as &(dyn Error + 'static));
     let call = Call::of(&Method::POST, &HeaderMap::new());
-    HttpClassifier
-        .classify(call, result)
-        .failure()
-        .unwrap()
-        .kind
+    HttpClassifier.classify(call, result).failure().unwrap().kind
 }
 
 /// A server that does the same to every connection.

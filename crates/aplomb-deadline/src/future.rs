@@ -23,17 +23,11 @@ pin_project! {
 
 impl<F, O> ResponseFuture<F, O> {
     pub(crate) fn new(inner: F, deadline: Deadline, observer: O) -> Self {
-        Self {
-            bounded: Bounded::until(inner, deadline),
-            observer,
-        }
+        Self { bounded: Bounded::until(inner, deadline), observer }
     }
 
     pub(crate) fn unsent(observer: O) -> Self {
-        Self {
-            bounded: Bounded::Over,
-            observer,
-        }
+        Self { bounded: Bounded::Over, observer }
     }
 }
 
@@ -68,24 +62,15 @@ pin_project! {
 
 impl<F, O> InheritFuture<F, O> {
     pub(crate) fn new(inner: F, deadline: Deadline, observer: O) -> Self {
-        Self {
-            bounded: Bounded::until(inner, deadline),
-            observer: Some(observer),
-        }
+        Self { bounded: Bounded::until(inner, deadline), observer: Some(observer) }
     }
 
     pub(crate) fn unlimited(inner: F) -> Self {
-        Self {
-            bounded: Bounded::Free { inner },
-            observer: None,
-        }
+        Self { bounded: Bounded::Free { inner }, observer: None }
     }
 
     pub(crate) fn late(observer: O) -> Self {
-        Self {
-            bounded: Bounded::Over,
-            observer: Some(observer),
-        }
+        Self { bounded: Bounded::Over, observer: Some(observer) }
     }
 }
 
@@ -123,11 +108,7 @@ pin_project! {
 
 impl<F> Bounded<F> {
     fn until(inner: F, deadline: Deadline) -> Self {
-        Self::Until {
-            inner,
-            sleep: sleep_until(deadline.instant()),
-            deadline,
-        }
+        Self::Until { inner, sleep: sleep_until(deadline.instant()), deadline }
     }
 }
 
@@ -138,11 +119,7 @@ impl<F: Future> Future for Bounded<F> {
         match self.as_mut().project() {
             BoundedProj::Free { inner } => inner.poll(cx).map(Ok),
             BoundedProj::Over => Poll::Ready(Err(DeadlineExceeded::UNSENT)),
-            BoundedProj::Until {
-                inner,
-                sleep,
-                deadline,
-            } => {
+            BoundedProj::Until { inner, sleep, deadline } => {
                 let _scope = deadline.enter();
                 // An answer that is there counts, even when it came with the bell.
                 if let Poll::Ready(answer) = inner.poll(cx) {
@@ -170,11 +147,7 @@ impl<F, O> fmt::Debug for InheritFuture<F, O> {
 }
 
 fn event(exceeded: DeadlineExceeded) -> DeadlineEvent {
-    if exceeded.unsent {
-        DeadlineEvent::Unsent
-    } else {
-        DeadlineEvent::Exceeded
-    }
+    if exceeded.unsent { DeadlineEvent::Unsent } else { DeadlineEvent::Exceeded }
 }
 
 fn expired<R: From<Bytes>>(exceeded: DeadlineExceeded) -> Response<R> {

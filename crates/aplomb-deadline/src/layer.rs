@@ -17,21 +17,13 @@ impl DeadlineLayer {
     /// Bounds the whole call. Goes outside the retries, which see it and start no attempt that
     /// could not finish.
     pub const fn total(time: Duration) -> Self {
-        Self {
-            time,
-            tell: false,
-            observer: (),
-        }
+        Self { time, tell: false, observer: () }
     }
 
     /// Bounds one attempt by `time` or by what is left of the call, whichever is less. Goes inside
     /// the retries. Tells the next hop.
     pub const fn attempt(time: Duration) -> Self {
-        Self {
-            time,
-            tell: true,
-            observer: (),
-        }
+        Self { time, tell: true, observer: () }
     }
 
     /// Reads the deadline of whoever called this server. Goes outside the work.
@@ -41,11 +33,7 @@ impl DeadlineLayer {
 
     /// Tells `observer` what happens.
     pub fn observe<P>(self, observer: P) -> DeadlineLayer<P> {
-        DeadlineLayer {
-            time: self.time,
-            tell: self.tell,
-            observer,
-        }
+        DeadlineLayer { time: self.time, tell: self.tell, observer }
     }
 }
 
@@ -53,17 +41,8 @@ impl<S, O: Clone> Layer<S> for DeadlineLayer<O> {
     type Service = WithDeadline<S, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let Self {
-            time,
-            tell,
-            ref observer,
-        } = *self;
-        WithDeadline {
-            inner,
-            time,
-            tell,
-            observer: observer.clone(),
-        }
+        let Self { time, tell, ref observer } = *self;
+        WithDeadline { inner, time, tell, observer: observer.clone() }
     }
 }
 
@@ -85,10 +64,7 @@ impl<S, O: Clone> Layer<S> for InheritLayer<O> {
     type Service = Inherit<S, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Inherit {
-            inner,
-            observer: self.observer.clone(),
-        }
+        Inherit { inner, observer: self.observer.clone() }
     }
 }
 

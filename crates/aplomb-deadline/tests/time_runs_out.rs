@@ -17,24 +17,15 @@ use tower::{Layer, ServiceExt, service_fn};
 #[tokio::test(start_paused = true)]
 async fn a_call_that_takes_too_long_ends_when_its_time_is_up() {
     let begun = time::now();
-    let error = DeadlineLayer::total(ms(100))
-        .layer(sleeper(ms(200)))
-        .oneshot(get())
-        .await
-        .unwrap_err();
-    assert_eq!(
-        cause::<DeadlineExceeded>(&*error),
-        Some(&DeadlineExceeded::default())
-    );
+    let error =
+        DeadlineLayer::total(ms(100)).layer(sleeper(ms(200))).oneshot(get()).await.unwrap_err();
+    assert_eq!(cause::<DeadlineExceeded>(&*error), Some(&DeadlineExceeded::default()));
     assert_eq!(time::now() - begun, ms(100));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_quick_enough_is_left_alone() {
-    let response = DeadlineLayer::total(ms(100))
-        .layer(sleeper(ms(99)))
-        .oneshot(get())
-        .await;
+    let response = DeadlineLayer::total(ms(100)).layer(sleeper(ms(99))).oneshot(get()).await;
     assert_eq!(response.unwrap().status(), StatusCode::OK);
 }
 
@@ -53,14 +44,8 @@ async fn the_next_hop_is_told_what_is_left() {
         Ok::<_, Infallible>(Response::new(request.headers()[EXPECTED_TIMEOUT].clone()))
     });
     let mut request = get();
-    request
-        .extensions_mut()
-        .insert(Deadline::after(time::now(), ms(120)));
-    let response = DeadlineLayer::attempt(ms(500))
-        .layer(inner)
-        .oneshot(request)
-        .await
-        .unwrap();
+    request.extensions_mut().insert(Deadline::after(time::now(), ms(120)));
+    let response = DeadlineLayer::attempt(ms(500)).layer(inner).oneshot(request).await.unwrap();
     assert_eq!(response.body(), "120");
 }
 
@@ -69,15 +54,8 @@ async fn nothing_is_sent_when_time_is_already_up() {
     let mut request = get();
     request.extensions_mut().insert(Deadline::at(time::now()));
     let never = service_fn(|_: Request<Full<Bytes>>| async { Err::<Response<()>, _>("was sent") });
-    let error = DeadlineLayer::attempt(ms(500))
-        .layer(never)
-        .oneshot(request)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        cause::<DeadlineExceeded>(&*error),
-        Some(&DeadlineExceeded::UNSENT)
-    );
+    let error = DeadlineLayer::attempt(ms(500)).layer(never).oneshot(request).await.unwrap_err();
+    assert_eq!(cause::<DeadlineExceeded>(&*error), Some(&DeadlineExceeded::UNSENT));
 }
 
 #[tokio::test(start_paused = true)]
@@ -100,18 +78,12 @@ async fn the_work_is_dropped_when_the_bell_rings() {
     });
     let mut call = Box::pin(DeadlineLayer::total(ms(10)).layer(inner).oneshot(get()));
     (&mut call).await.unwrap_err();
-    assert!(
-        dropped.load(Ordering::Relaxed),
-        "though the call's future is still held"
-    );
+    assert!(dropped.load(Ordering::Relaxed), "though the call's future is still held");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_answers_504_to_who_no_longer_waits() {
-    for (left, ran, detail) in [
-        ("0", 0, "nothing was done"),
-        ("20", 1, "its outcome is unknown"),
-    ] {
+    for (left, ran, detail) in [("0", 0, "nothing was done"), ("20", 1, "its outcome is unknown")] {
         let runs = AtomicU32::new(0);
         let handler = service_fn(|_: Request<Full<Bytes>>| {
             runs.fetch_add(1, Ordering::Relaxed);
@@ -121,14 +93,8 @@ async fn a_server_answers_504_to_who_no_longer_waits() {
             }
         });
         let mut request = get();
-        request
-            .headers_mut()
-            .insert(EXPECTED_TIMEOUT, left.parse().unwrap());
-        let response = DeadlineLayer::inherit()
-            .layer(handler)
-            .oneshot(request)
-            .await
-            .unwrap();
+        request.headers_mut().insert(EXPECTED_TIMEOUT, left.parse().unwrap());
+        let response = DeadlineLayer::inherit().layer(handler).oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body = std::str::from_utf8(&body).unwrap();
@@ -145,31 +111,18 @@ async fn what_is_left_shrinks_from_hop_to_hop() {
     });
     let client = DeadlineLayer::attempt(ms(500)).layer(last);
     let handler = service_fn(move |request: Request<Full<Bytes>>| {
-        let (client, deadline) = (
-            client.clone(),
-            *request.extensions().get::<Deadline>().unwrap(),
-        );
+        let (client, deadline) = (client.clone(), *request.extensions().get::<Deadline>().unwrap());
         async move {
             tokio::time::sleep(ms(30)).await;
             let mut next = get();
             next.extensions_mut().insert(deadline);
-            client
-                .oneshot(next)
-                .await
-                .or_else(|_| Ok::<_, Infallible>(failed()))
+            client.oneshot(next).await.or_else(|_| Ok::<_, Infallible>(failed()))
         }
     });
     let mut request = get();
     request.headers_mut().insert(EXPECTED_TIMEOUT, 100.into());
-    let response = DeadlineLayer::inherit()
-        .layer(handler)
-        .oneshot(request)
-        .await
-        .unwrap();
-    assert_eq!(
-        response.into_body().collect().await.unwrap().to_bytes(),
-        "70"
-    );
+    let response = DeadlineLayer::inherit().layer(handler).oneshot(request).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "70");
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,37 +136,20 @@ async fn a_handlers_own_calls_inherit_its_deadline_without_being_handed_it() {
         let client = client.clone();
         async move {
             tokio::time::sleep(ms(30)).await;
-            client
-                .oneshot(get())
-                .await
-                .or_else(|_| Ok::<_, Infallible>(failed()))
+            client.oneshot(get()).await.or_else(|_| Ok::<_, Infallible>(failed()))
         }
     });
     let mut request = get();
     request.headers_mut().insert(EXPECTED_TIMEOUT, 100.into());
-    let response = DeadlineLayer::inherit()
-        .layer(handler)
-        .oneshot(request)
-        .await
-        .unwrap();
-    assert_eq!(
-        response.into_body().collect().await.unwrap().to_bytes(),
-        "70"
-    );
-    assert_eq!(
-        Deadline::current(),
-        None,
-        "it is in force for its own work alone"
-    );
+    let response = DeadlineLayer::inherit().layer(handler).oneshot(request).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "70");
+    assert_eq!(Deadline::current(), None, "it is in force for its own work alone");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_request_without_a_deadline_takes_its_time() {
     let server = DeadlineLayer::inherit().layer(sleeper(Duration::from_secs(3600)));
-    assert_eq!(
-        server.oneshot(get()).await.unwrap().status(),
-        StatusCode::OK
-    );
+    assert_eq!(server.oneshot(get()).await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,19 +163,9 @@ async fn every_deadline_that_passes_is_counted() {
     let mut late = get();
     late.extensions_mut().insert(Deadline::at(time::now()));
     layer.layer(sleeper(ms(5))).oneshot(late).await.unwrap_err();
-    layer
-        .layer(sleeper(ms(5)))
-        .oneshot(get())
-        .await
-        .unwrap_err();
+    layer.layer(sleeper(ms(5))).oneshot(get()).await.unwrap_err();
     layer.layer(sleeper(ms(0))).oneshot(get()).await.unwrap();
-    assert_eq!(
-        (
-            exceeded.load(Ordering::Relaxed),
-            unsent.load(Ordering::Relaxed)
-        ),
-        (1, 1)
-    );
+    assert_eq!((exceeded.load(Ordering::Relaxed), unsent.load(Ordering::Relaxed)), (1, 1));
 }
 
 type Answer = Result<Response<Full<Bytes>>, Infallible>;

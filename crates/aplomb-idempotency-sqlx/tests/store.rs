@@ -37,24 +37,12 @@ async fn of_callers_in_many_processes_one_gets_the_claim() {
         let store = SqliteStore::new(shop.again().await.writer);
         for _ in 0..8 {
             let store = store.clone();
-            calls.push(tokio::spawn(async move {
-                store.begin(&begin("k")).await.unwrap()
-            }));
+            calls.push(tokio::spawn(async move { store.begin(&begin("k")).await.unwrap() }));
         }
     }
-    let answers: Vec<_> = join_all(calls)
-        .await
-        .into_iter()
-        .map(Result::unwrap)
-        .collect();
-    let claims = answers
-        .iter()
-        .filter(|answer| matches!(answer, Begun::Claimed(_)))
-        .count();
-    let refused = answers
-        .iter()
-        .filter(|answer| **answer == Begun::InFlight)
-        .count();
+    let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    let claims = answers.iter().filter(|answer| matches!(answer, Begun::Claimed(_))).count();
+    let refused = answers.iter().filter(|answer| **answer == Begun::InFlight).count();
     assert_eq!((claims, refused), (1, 31));
 }
 
@@ -65,16 +53,11 @@ async fn renewals_do_not_wait_for_a_free_connection() {
     for n in 0..50 {
         let begin = begin(&format!("k{n}"));
         let fence = started(&shop.store, &begin).await.fence;
-        held.push(Held {
-            id: begin.identity.id(),
-            fence,
-        });
+        held.push(Held { id: begin.identity.id(), fence });
     }
     // Handlers have every connection that there is.
     let writer = shop.pools.writer.acquire().await.unwrap();
-    let renewals = held
-        .iter()
-        .map(|&held| shop.renew(held, Duration::from_secs(60)));
+    let renewals = held.iter().map(|&held| shop.renew(held, Duration::from_secs(60)));
     for renewed in join_all(renewals).await {
         assert_eq!(renewed.unwrap(), Settled::Done);
     }
@@ -86,10 +69,7 @@ async fn a_renewal_waits_for_a_handlers_transaction_and_then_succeeds() {
     let shop = Shop::open().await;
     let begin = begin("k");
     let fence = started(&shop.store, &begin).await.fence;
-    let held = Held {
-        id: begin.identity.id(),
-        fence,
-    };
+    let held = Held { id: begin.identity.id(), fence };
     let tx = common::reserve(&shop.pools.writer, "k").await.unwrap();
     let mut renewal = std::pin::pin!(shop.renew(held, Duration::from_secs(60)));
     let waits = tokio::time::timeout(Duration::from_millis(50), &mut renewal).await;
@@ -103,26 +83,14 @@ async fn replays_and_refusals_wait_for_no_writer() {
     let shop = Shop::open().await;
     let (done, running) = (begin("done"), begin("running"));
     let fence = started(&shop.store, &done).await.fence;
-    let held = Held {
-        id: done.identity.id(),
-        fence,
-    };
-    let completed = shop
-        .complete(held, &answer("made"), Duration::from_secs(60))
-        .await
-        .unwrap();
+    let held = Held { id: done.identity.id(), fence };
+    let completed = shop.complete(held, &answer("made"), Duration::from_secs(60)).await.unwrap();
     assert_eq!(completed, Settled::Done);
     started(&shop.store, &running).await;
 
     let _tx = common::reserve(&shop.pools.writer, "k").await.unwrap();
-    assert_eq!(
-        shop.begin(&begin("done")).await.unwrap(),
-        Begun::Replay(answer("made"))
-    );
-    assert_eq!(
-        shop.begin(&begin("running")).await.unwrap(),
-        Begun::InFlight
-    );
+    assert_eq!(shop.begin(&begin("done")).await.unwrap(), Begun::Replay(answer("made")));
+    assert_eq!(shop.begin(&begin("running")).await.unwrap(), Begun::InFlight);
     let mut other = begin("done");
     other.fingerprint = fingerprint("other");
     assert_eq!(shop.begin(&other).await.unwrap(), Begun::Mismatch);
@@ -133,21 +101,12 @@ async fn records_outlive_their_connections() {
     let shop = Shop::open().await;
     let call = begin("k");
     let fence = started(&shop.store, &call).await.fence;
-    let held = Held {
-        id: call.identity.id(),
-        fence,
-    };
-    let completed = shop
-        .complete(held, &answer("made"), Duration::from_secs(60))
-        .await
-        .unwrap();
+    let held = Held { id: call.identity.id(), fence };
+    let completed = shop.complete(held, &answer("made"), Duration::from_secs(60)).await.unwrap();
     assert_eq!(completed, Settled::Done);
     shop.pools.writer.close().await;
     let store = SqliteStore::new(shop.again().await.writer);
-    assert_eq!(
-        store.begin(&begin("k")).await.unwrap(),
-        Begun::Replay(answer("made"))
-    );
+    assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Replay(answer("made")));
 }
 
 #[tokio::test]
@@ -156,14 +115,8 @@ async fn what_expired_makes_way_for_new_keys() {
     for n in 0..10 {
         let call = begin(&format!("k{n}"));
         let fence = started(&shop.store, &call).await.fence;
-        let held = Held {
-            id: call.identity.id(),
-            fence,
-        };
-        let completed = shop
-            .complete(held, &answer("old"), Duration::ZERO)
-            .await
-            .unwrap();
+        let held = Held { id: call.identity.id(), fence };
+        let completed = shop.complete(held, &answer("old"), Duration::ZERO).await.unwrap();
         assert_eq!(completed, Settled::Done);
     }
     let records = sqlx::query_scalar("SELECT count(*) FROM aplomb_idempotency_records");
@@ -184,10 +137,7 @@ async fn a_record_that_cannot_be_read_is_an_error_and_never_a_claim() {
     let shop = Shop::open().await;
     started(&shop.store, &begin("k")).await;
     let spoil = "UPDATE aplomb_idempotency_records SET fingerprint = x'01'";
-    sqlx::query(spoil)
-        .execute(&shop.pools.writer)
-        .await
-        .unwrap();
+    sqlx::query(spoil).execute(&shop.pools.writer).await.unwrap();
     assert!(shop.begin(&begin("k")).await.is_err());
 }
 
@@ -196,10 +146,7 @@ async fn the_tables_are_made_once_by_the_store_or_by_hand() {
     let shop = Shop::open().await;
     started(&shop.store, &begin("k")).await;
     shop.migrate().await.unwrap();
-    sqlx::raw_sql(sqlite::SCHEMA)
-        .execute(&shop.pools.writer)
-        .await
-        .unwrap();
+    sqlx::raw_sql(sqlite::SCHEMA).execute(&shop.pools.writer).await.unwrap();
     shop.migrate().await.unwrap();
     assert_eq!(shop.begin(&begin("k")).await.unwrap(), Begun::InFlight);
 }
@@ -208,10 +155,7 @@ async fn the_tables_are_made_once_by_the_store_or_by_hand() {
 async fn tables_of_a_later_version_are_left_alone() {
     let shop = Shop::open().await;
     let later = "INSERT INTO aplomb_idempotency_schema VALUES (99, 0)";
-    sqlx::query(later)
-        .execute(&shop.pools.writer)
-        .await
-        .unwrap();
+    sqlx::query(later).execute(&shop.pools.writer).await.unwrap();
     let error = shop.migrate().await.unwrap_err();
     assert!(error.to_string().contains("later version"), "{error}");
 }

@@ -34,20 +34,11 @@ async fn fifty_calls_with_one_key_have_one_effect() {
     let calls = (0..50).map(|_| tokio::spawn(send(app.clone(), "k")));
     for answer in join_all(calls).await {
         let status = answer.unwrap().status();
-        assert!(
-            matches!(status, StatusCode::CREATED | StatusCode::CONFLICT),
-            "{status}"
-        );
+        assert!(matches!(status, StatusCode::CREATED | StatusCode::CONFLICT), "{status}");
     }
     let retry = send(app, "k").await;
-    assert_eq!(
-        (retry.status(), &retry.body()[..]),
-        (StatusCode::CREATED, &b"reserved k"[..])
-    );
-    assert_eq!(
-        (shop.reservations().await, shop.available().await),
-        (1, 999)
-    );
+    assert_eq!((retry.status(), &retry.body()[..]), (StatusCode::CREATED, &b"reserved k"[..]));
+    assert_eq!((shop.reservations().await, shop.available().await), (1, 999));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -58,10 +49,7 @@ async fn fifty_keys_have_fifty_effects() {
     for answer in join_all(calls).await {
         assert_eq!(answer.unwrap().status(), StatusCode::CREATED);
     }
-    assert_eq!(
-        (shop.reservations().await, shop.available().await),
-        (50, 950)
-    );
+    assert_eq!((shop.reservations().await, shop.available().await), (50, 950));
 }
 
 #[tokio::test]
@@ -73,10 +61,7 @@ async fn killed_before_the_commit_there_is_neither_effect_nor_record() {
     drop((recorded, tx));
     let record = shop.get(claim.id()).await.unwrap().unwrap();
     assert!(matches!(record.state, State::Started(_)));
-    assert_eq!(
-        (shop.reservations().await, shop.available().await),
-        (0, 1000)
-    );
+    assert_eq!((shop.reservations().await, shop.available().await), (0, 1000));
 
     let again = started(&shop.store, &lapsing("k")).await;
     assert_eq!(again.attempt, 2, "no record means no effect: it runs again");
@@ -92,10 +77,7 @@ async fn killed_after_the_commit_there_are_both() {
         panic!("the record was committed")
     };
     assert_eq!(answer.body().unwrap(), "reserved");
-    assert_eq!(
-        (shop.reservations().await, shop.available().await),
-        (1, 999)
-    );
+    assert_eq!((shop.reservations().await, shop.available().await), (1, 999));
 }
 
 #[tokio::test]
@@ -112,10 +94,7 @@ async fn a_zombies_transaction_is_refused_and_rolls_back() {
 
     let tx = reserve(&shop.pools.writer, "k").await.unwrap();
     drop(complete_and_commit(&second, tx, response()).await.unwrap());
-    assert_eq!(
-        (shop.reservations().await, shop.available().await),
-        (1, 999)
-    );
+    assert_eq!((shop.reservations().await, shop.available().await), (1, 999));
 }
 
 #[tokio::test]
@@ -144,24 +123,16 @@ async fn a_handler_overtaken_by_another_answers_with_the_others_answer() {
         }
     };
     let answer = send(app(&shop, handler), "k").await;
-    assert_eq!(
-        (answer.status(), &answer.body()[..]),
-        (StatusCode::CREATED, &b"reserved"[..])
-    );
+    assert_eq!((answer.status(), &answer.body()[..]), (StatusCode::CREATED, &b"reserved"[..]));
     assert_eq!(answer.headers()["idempotent-replayed"], "true");
-    assert_eq!(
-        (shop.reservations().await, runs.load(Ordering::SeqCst)),
-        (1, 1)
-    );
+    assert_eq!((shop.reservations().await, runs.load(Ordering::SeqCst)), (1, 1));
 }
 
 #[tokio::test]
 async fn a_success_whose_transaction_was_dropped_does_not_get_out() {
     let shop = Shop::open().await;
     let forgets = |claim: Claim, Extension(writer): Extension<SqlitePool>| async move {
-        let mut tx = reserve(&writer, claim.key())
-            .await
-            .map_err(sqlite::failed)?;
+        let mut tx = reserve(&writer, claim.key()).await.map_err(sqlite::failed)?;
         Ok::<_, Refusal>(complete_in(&claim, &mut *tx, response()).await?)
     };
     let answer = send(app(&shop, forgets), "k").await;
@@ -174,9 +145,7 @@ async fn a_success_whose_transaction_was_dropped_does_not_get_out() {
 async fn a_success_that_its_handler_committed_gets_out() {
     let shop = Shop::open().await;
     let commits = |claim: Claim, Extension(writer): Extension<SqlitePool>| async move {
-        let mut tx = reserve(&writer, claim.key())
-            .await
-            .map_err(sqlite::failed)?;
+        let mut tx = reserve(&writer, claim.key()).await.map_err(sqlite::failed)?;
         let recorded = complete_in(&claim, &mut *tx, response()).await?;
         tx.commit().await.map_err(sqlite::failed)?;
         Ok::<_, Refusal>(recorded)
@@ -195,24 +164,16 @@ async fn a_panic_rolls_back_and_the_key_runs_again() {
     let panics_once = move |claim: Claim, Extension(writer): Extension<SqlitePool>| {
         let first = runs.fetch_add(1, Ordering::SeqCst) == 0;
         async move {
-            let tx = reserve(&writer, claim.key())
-                .await
-                .map_err(sqlite::failed)?;
+            let tx = reserve(&writer, claim.key()).await.map_err(sqlite::failed)?;
             assert!(!first, "a handler with a bug");
             Ok::<_, Refusal>(complete_and_commit(&claim, tx, response()).await?)
         }
     };
     let app = app(&shop, panics_once);
-    assert_eq!(
-        send(app.clone(), "k").await.status(),
-        StatusCode::INTERNAL_SERVER_ERROR
-    );
+    assert_eq!(send(app.clone(), "k").await.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(shop.reservations().await, 0);
     assert_eq!(send(app, "k").await.status(), StatusCode::CREATED);
-    assert_eq!(
-        (shop.reservations().await, shop.available().await),
-        (1, 999)
-    );
+    assert_eq!((shop.reservations().await, shop.available().await), (1, 999));
 }
 
 /// What a handler should look like.
@@ -220,9 +181,7 @@ async fn commits(
     claim: Claim,
     Extension(writer): Extension<SqlitePool>,
 ) -> Result<Recorded, Refusal> {
-    let tx = reserve(&writer, claim.key())
-        .await
-        .map_err(sqlite::failed)?;
+    let tx = reserve(&writer, claim.key()).await.map_err(sqlite::failed)?;
     let mut response = Response::new(Bytes::from(format!("reserved {}", claim.key())));
     *response.status_mut() = StatusCode::CREATED;
     Ok(complete_and_commit(&claim, tx, response).await?)
@@ -242,10 +201,7 @@ where
 
 async fn send(app: Router, key: &str) -> Response<Bytes> {
     let request = Request::post("/reservations").header("idempotency-key", key);
-    let response = app
-        .oneshot(request.body(Body::empty()).unwrap())
-        .await
-        .unwrap();
+    let response = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
 }
@@ -256,18 +212,11 @@ async fn send_owned(app: Router, key: String) -> Response<Bytes> {
 
 /// A claim of a transactional route whose lease has ended by the time anyone looks.
 fn lapsing(key: &str) -> Begin {
-    Begin {
-        lease: Duration::ZERO,
-        lapsed: Lapsed::RunAgain,
-        ..begin(key)
-    }
+    Begin { lease: Duration::ZERO, lapsed: Lapsed::RunAgain, ..begin(key) }
 }
 
 async fn claim<S: Store>(store: &S, begin: &Begin) -> (Claim, aplomb_idempotency::Loss) {
-    let terms = Terms {
-        keep: Duration::from_secs(60),
-        body_cap: 1024,
-    };
+    let terms = Terms { keep: Duration::from_secs(60), body_cap: 1024 };
     Claim::new(begin.identity.clone(), started(store, begin).await, terms)
 }
 

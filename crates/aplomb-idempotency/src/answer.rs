@@ -22,11 +22,7 @@ pub struct StoredAnswer {
 impl StoredAnswer {
     /// What is kept of an answer; a body over `cap` bytes is not.
     pub fn new(status: StatusCode, headers: &HeaderMap, body: Option<Bytes>, cap: usize) -> Self {
-        Self {
-            status,
-            headers: kept(headers),
-            body: body.filter(|body| body.len() <= cap),
-        }
+        Self { status, headers: kept(headers), body: body.filter(|body| body.len() <= cap) }
     }
 
     /// Its status.
@@ -52,9 +48,7 @@ impl StoredAnswer {
     /// How many bytes of memory it takes, about.
     pub fn size(&self) -> usize {
         let headers = self.headers.iter();
-        let headers: usize = headers
-            .map(|(name, value)| name.as_str().len() + value.len())
-            .sum();
+        let headers: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
         headers + self.body.as_ref().map_or(0, Bytes::len)
     }
 
@@ -227,12 +221,7 @@ mod tests {
 
     #[test]
     fn duplicates_and_raw_bytes_are_kept_through_a_column() {
-        let headers = headers(&[
-            ("x-a", b"1"),
-            ("x-b", b"\xff\xfe"),
-            ("x-a", b"2"),
-            ("x-c", b""),
-        ]);
+        let headers = headers(&[("x-a", b"1"), ("x-b", b"\xff\xfe"), ("x-a", b"2"), ("x-c", b"")]);
         let body = Some(Bytes::from_static(b"\0body"));
         let answer = StoredAnswer::new(StatusCode::OK, &headers, body.clone(), 5);
         let read = StoredAnswer::from_columns(200, &answer.headers_to_bytes(), body).unwrap();
@@ -260,19 +249,13 @@ mod tests {
             StoredAnswer::new(StatusCode::CREATED, &headers, body, 7).into_response();
         assert_eq!(response.status(), StatusCode::CREATED);
         assert_eq!(response.headers()["location"], "/orders/1");
-        assert_eq!(
-            response.headers()["content-type"],
-            "application/problem+json"
-        );
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert!(response.body().starts_with(b"{"));
     }
 
     fn headers(pairs: &[(&'static str, &[u8])]) -> HeaderMap {
         let pair = |&(name, value): &(&'static str, &[u8])| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_bytes(value).unwrap(),
-            )
+            (HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap())
         };
         pairs.iter().map(pair).collect()
     }

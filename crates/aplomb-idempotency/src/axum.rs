@@ -18,11 +18,8 @@ impl<S: Sync> FromRequestParts<S> for Claim {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
         let claim = parts.extensions.get::<Self>().cloned();
         claim.ok_or_else(|| {
-            let problem = Problem::new(
-                problems::NO_CLAIM,
-                "no claim",
-                StatusCode::INTERNAL_SERVER_ERROR,
-            );
+            let problem =
+                Problem::new(problems::NO_CLAIM, "no claim", StatusCode::INTERNAL_SERVER_ERROR);
             let detail = "put the IdempotencyLayer on this route, which must be POST or PATCH";
             problem.detail(detail).into_response::<Body>()
         })

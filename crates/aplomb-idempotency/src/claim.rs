@@ -41,12 +41,7 @@ impl Claim {
     /// Layers make these, and tests of handlers.
     pub fn new(identity: Identity, started: Started, terms: Terms) -> (Self, Loss) {
         let (loss, lost) = watch::channel(false);
-        let shared = Arc::new(Shared {
-            identity,
-            started,
-            terms,
-            lost,
-        });
+        let shared = Arc::new(Shared { identity, started, terms, lost });
         (Self { shared }, Loss(loss))
     }
 
@@ -83,10 +78,7 @@ impl Claim {
 
     /// How a store names it.
     pub fn held(&self) -> Held {
-        Held {
-            id: self.id(),
-            fence: self.fence(),
-        }
+        Held { id: self.id(), fence: self.fence() }
     }
 
     /// How its answer is kept.

@@ -63,11 +63,7 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(of(status, Lapsed::Unknown, false), otherwise, "{status}");
-            assert_eq!(
-                of(status, Lapsed::RunAgain, false),
-                transactional,
-                "{status}"
-            );
+            assert_eq!(of(status, Lapsed::RunAgain, false), transactional, "{status}");
             assert_eq!(of(status, Lapsed::RunAgain, true), Recorded, "{status}");
         }
     }

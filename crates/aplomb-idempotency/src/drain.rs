@@ -45,9 +45,7 @@ impl Drain {
 
     pub(crate) fn enter(&self) -> Entered {
         self.running.count.fetch_add(1, Ordering::SeqCst);
-        Entered {
-            running: Arc::clone(&self.running),
-        }
+        Entered { running: Arc::clone(&self.running) }
     }
 }
 

@@ -34,10 +34,7 @@ impl Fingerprint {
         for name in chosen {
             digest = digest.part(name.as_str()).list(&values(headers, name));
         }
-        Self {
-            version: VERSION,
-            hash: digest.part(body).finish(),
-        }
+        Self { version: VERSION, hash: digest.part(body).finish() }
     }
 
     /// Whether both may be of one request.
@@ -68,11 +65,7 @@ impl fmt::Debug for Fingerprint {
 }
 
 fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a [u8]> {
-    headers
-        .get_all(name)
-        .iter()
-        .map(http::HeaderValue::as_bytes)
-        .collect()
+    headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect()
 }
 
 /// Raised whenever the same request would get another hash.
@@ -85,10 +78,7 @@ mod tests {
 
     #[test]
     fn the_order_of_a_query_does_not_matter() {
-        assert_eq!(
-            of("/x?a=1&b=2", "json", "body"),
-            of("/x?b=2&a=1", "json", "body")
-        );
+        assert_eq!(of("/x?a=1&b=2", "json", "body"), of("/x?b=2&a=1", "json", "body"));
     }
 
     #[test]
@@ -111,13 +101,7 @@ mod tests {
         let with = |tenant_name| {
             let mut headers = HeaderMap::new();
             headers.insert("x-tenant", HeaderValue::from_static(tenant_name));
-            Fingerprint::of(
-                &Method::POST,
-                &Uri::from_static("/x"),
-                &headers,
-                &tenant,
-                b"",
-            )
+            Fingerprint::of(&Method::POST, &Uri::from_static("/x"), &headers, &tenant, b"")
         };
         assert!(!with("a").matches(&with("b")));
         assert!(with("a").matches(&with("a")));

@@ -55,9 +55,9 @@ impl<F: Future<Output = Result<R, E>>, R, E> Future for ResponseFuture<F, R, E> 
         match self.project().state.project() {
             StateProjection::Passed { inner } => inner.poll(context),
             StateProjection::Keyed { work } => work.as_mut().poll(context),
-            StateProjection::Refused { response } => Poll::Ready(Ok(response
-                .take()
-                .expect("a future is not polled after it was ready"))),
+            StateProjection::Refused { response } => {
+                Poll::Ready(Ok(response.take().expect("a future is not polled after it was ready")))
+            }
         }
     }
 }

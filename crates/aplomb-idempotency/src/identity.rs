@@ -70,13 +70,7 @@ impl Identity {
             .part(&*route)
             .part(key.as_str())
             .finish();
-        Self {
-            scope,
-            method,
-            route,
-            key,
-            id: RecordId(id),
-        }
+        Self { scope, method, route, key, id: RecordId(id) }
     }
 
     /// Where a store keeps its record.

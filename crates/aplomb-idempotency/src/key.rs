@@ -48,10 +48,7 @@ impl Key {
         if value.is_empty() {
             return Err(MalformedKey("the key is empty"));
         }
-        match Parser::new(value)
-            .parse::<Item>()
-            .map(|item| item.bare_item)
-        {
+        match Parser::new(value).parse::<Item>().map(|item| item.bare_item) {
             Ok(BareItem::String(key)) => Self::checked(key.as_str()),
             // A token is a bare key; with parameters behind it, nobody can say which was meant.
             Ok(BareItem::Token(_)) | Err(_) => Self::parse_bare(value, bare),
@@ -61,9 +58,7 @@ impl Key {
 
     fn parse_bare(value: &[u8], bare: Bare) -> Result<Self, MalformedKey> {
         if value.starts_with(b"\"") || !value.iter().all(|&byte| is_bare(byte)) {
-            return Err(MalformedKey(
-                "the key must be one string of printable ASCII in quotes",
-            ));
+            return Err(MalformedKey("the key must be one string of printable ASCII in quotes"));
         }
         if !(value[0].is_ascii_alphanumeric() || value[0] == b'_') {
             return Err(MalformedKey(
@@ -153,14 +148,8 @@ mod tests {
             ("\"K\"", "K"),
             ("K", "K"),
             ("  K  ", "K"),
-            (
-                "8e03978e-40d5-43e8-bc93-6894a57f9324",
-                "8e03978e-40d5-43e8-bc93-6894a57f9324",
-            ),
-            (
-                "a3f0978e-40d5-43e8-bc93-6894a57f9324",
-                "a3f0978e-40d5-43e8-bc93-6894a57f9324",
-            ),
+            ("8e03978e-40d5-43e8-bc93-6894a57f9324", "8e03978e-40d5-43e8-bc93-6894a57f9324"),
+            ("a3f0978e-40d5-43e8-bc93-6894a57f9324", "a3f0978e-40d5-43e8-bc93-6894a57f9324"),
             ("order_123_line_1", "order_123_line_1"),
             ("01JD3Q8Z5W", "01JD3Q8Z5W"),
             ("a/b:c=", "a/b:c="),
@@ -169,11 +158,7 @@ mod tests {
             ("\"K\";since=1", "K"),
             ("\"42\"", "42"),
         ] {
-            assert_eq!(
-                read(header.as_bytes(), Bare::Taken).as_deref(),
-                Ok(key),
-                "{header}"
-            );
+            assert_eq!(read(header.as_bytes(), Bare::Taken).as_deref(), Ok(key), "{header}");
         }
     }
 

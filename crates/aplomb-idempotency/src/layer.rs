@@ -145,9 +145,7 @@ impl<S, St, O> Layer<S> for IdempotencyLayer<St, O> {
 
 impl<St, O> Clone for IdempotencyLayer<St, O> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 

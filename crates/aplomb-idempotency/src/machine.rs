@@ -32,9 +32,7 @@ pub fn judge(existing: Option<&Record>, begin: &Begin, now: Timestamp) -> Verdic
         return Verdict::Claim { attempt: 1 };
     }
     match &record.state {
-        State::Released { attempt, .. } => Verdict::Claim {
-            attempt: attempt.saturating_add(1),
-        },
+        State::Released { attempt, .. } => Verdict::Claim { attempt: attempt.saturating_add(1) },
         State::Tombstone { .. } => Verdict::Answer(Begun::Gone),
         _ if !record.fingerprint.matches(&begin.fingerprint) => Verdict::Answer(Begun::Mismatch),
         State::Completed { answer, .. } => Verdict::Answer(Begun::Replay(answer.clone())),
@@ -51,24 +49,14 @@ fn judge_started(started: Started, begin: &Begin, now: Timestamp) -> Verdict {
         return Verdict::Answer(Begun::InFlight);
     }
     match begin.lapsed {
-        Lapsed::RunAgain => Verdict::Claim {
-            attempt: started.attempt.saturating_add(1),
-        },
-        Lapsed::Unknown => Verdict::Doubt(State::Unknown {
-            fence: started.fence,
-            since: now,
-        }),
+        Lapsed::RunAgain => Verdict::Claim { attempt: started.attempt.saturating_add(1) },
+        Lapsed::Unknown => Verdict::Doubt(State::Unknown { fence: started.fence, since: now }),
     }
 }
 
 /// The claim to write after [`Verdict::Claim`].
 pub fn started(begin: &Begin, fence: Fence, attempt: u32, now: Timestamp) -> Started {
-    Started {
-        fence,
-        attempt,
-        lease_until: now.plus(begin.lease),
-        ticket: begin.ticket,
-    }
+    Started { fence, attempt, lease_until: now.plus(begin.lease), ticket: begin.ticket }
 }
 
 /// The record to write with that claim. A key that is claimed again stays as old as it was.
@@ -105,10 +93,7 @@ pub enum Step {
 /// A lease that ended is renewed as long as nobody took the key: what counts is the fence.
 pub fn renew(state: Option<&State>, fence: Fence, lease: Duration, now: Timestamp) -> Step {
     from_started(state, fence, |started| {
-        State::Started(Started {
-            lease_until: now.plus(lease),
-            ..started
-        })
+        State::Started(Started { lease_until: now.plus(lease), ..started })
     })
 }
 
@@ -123,11 +108,7 @@ pub fn complete(
     if matches!(state, Some(State::Completed { fence: by, .. }) if *by == fence) {
         return Step::Stay(Settled::Done);
     }
-    from_started(state, fence, |_| State::Completed {
-        fence,
-        answer,
-        expires: now.plus(keep),
-    })
+    from_started(state, fence, |_| State::Completed { fence, answer, expires: now.plus(keep) })
 }
 
 /// Gives the key back because the handler had no effect; its attempts are remembered for `keep`.

@@ -98,11 +98,7 @@ impl MemoryStore {
             }
             Entry::Vacant(vacant) => {
                 self.room.take(bytes).ok_or(StoreError::full())?;
-                vacant.insert(Slot {
-                    record,
-                    bytes,
-                    awaited: false,
-                });
+                vacant.insert(Slot { record, bytes, awaited: false });
             }
         }
         Ok(())
@@ -140,10 +136,7 @@ impl MemoryStore {
     }
 
     fn await_expiry(&self, expires: Timestamp, id: RecordId) {
-        self.expiries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Reverse((expires, id)));
+        self.expiries.lock().unwrap_or_else(PoisonError::into_inner).push(Reverse((expires, id)));
     }
 
     /// Forgets up to `most` records that have expired.
@@ -200,9 +193,7 @@ impl Store for MemoryStore {
     }
 
     async fn renew(&self, held: Held, lease: Duration) -> Result<Settled, StoreError> {
-        Ok(self.change(held, |state, now| {
-            machine::renew(state, held.fence, lease, now)
-        }))
+        Ok(self.change(held, |state, now| machine::renew(state, held.fence, lease, now)))
     }
 
     async fn complete(
@@ -212,21 +203,15 @@ impl Store for MemoryStore {
         keep: Duration,
     ) -> Result<Settled, StoreError> {
         let answer = answer.clone();
-        Ok(self.change(held, |state, now| {
-            machine::complete(state, held.fence, answer, keep, now)
-        }))
+        Ok(self.change(held, |state, now| machine::complete(state, held.fence, answer, keep, now)))
     }
 
     async fn abandon(&self, held: Held, keep: Duration) -> Result<Settled, StoreError> {
-        Ok(self.change(held, |state, now| {
-            machine::abandon(state, held.fence, keep, now)
-        }))
+        Ok(self.change(held, |state, now| machine::abandon(state, held.fence, keep, now)))
     }
 
     async fn mark_unknown(&self, held: Held) -> Result<Settled, StoreError> {
-        Ok(self.change(held, |state, now| {
-            machine::mark_unknown(state, held.fence, now)
-        }))
+        Ok(self.change(held, |state, now| machine::mark_unknown(state, held.fence, now)))
     }
 
     async fn get(&self, id: RecordId) -> Result<Option<Record>, StoreError> {
@@ -263,10 +248,7 @@ struct Clock {
 impl Clock {
     fn start() -> Self {
         let since = time::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self {
-            start: time::now(),
-            start_millis: millis(since),
-        }
+        Self { start: time::now(), start_millis: millis(since) }
     }
 
     fn now(&self) -> Timestamp {

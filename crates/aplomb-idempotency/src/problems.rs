@@ -59,12 +59,8 @@ pub const HANDLER_PANICKED: &str = "/problems/idempotency/handler-panicked";
 pub const RESULT_NOT_RETAINED: &str = "/problems/idempotency/result-not-retained";
 
 pub(crate) fn key_missing() -> Problem {
-    Problem::new(
-        KEY_MISSING,
-        "idempotency key missing",
-        StatusCode::BAD_REQUEST,
-    )
-    .detail("send an Idempotency-Key header, the same one with every try of one unit of work")
+    Problem::new(KEY_MISSING, "idempotency key missing", StatusCode::BAD_REQUEST)
+        .detail("send an Idempotency-Key header, the same one with every try of one unit of work")
 }
 
 pub(crate) fn key_malformed(error: MalformedKey) -> Problem {
@@ -102,14 +98,8 @@ pub(crate) fn store_unavailable(error: &(dyn Error + 'static)) -> Problem {
 }
 
 pub(crate) fn body_too_large(cap: usize) -> Problem {
-    Problem::new(
-        BODY_TOO_LARGE,
-        "body too large",
-        StatusCode::PAYLOAD_TOO_LARGE,
-    )
-    .detail(format!(
-        "a request with an idempotency key may have {cap} bytes of body"
-    ))
+    Problem::new(BODY_TOO_LARGE, "body too large", StatusCode::PAYLOAD_TOO_LARGE)
+        .detail(format!("a request with an idempotency key may have {cap} bytes of body"))
 }
 
 pub(crate) fn body_unreadable() -> Problem {
@@ -118,24 +108,14 @@ pub(crate) fn body_unreadable() -> Problem {
 }
 
 pub(crate) fn no_scope() -> Problem {
-    Problem::new(
-        NO_SCOPE,
-        "idempotency scope missing",
-        StatusCode::INTERNAL_SERVER_ERROR,
-    )
-    .detail(
+    Problem::new(NO_SCOPE, "idempotency scope missing", StatusCode::INTERNAL_SERVER_ERROR).detail(
         "put an aplomb_core::Principal into the request's extensions before the idempotency \
          layer, or declare IdempotencyLayer::global_scope",
     )
 }
 
 pub(crate) fn not_recorded() -> Problem {
-    Problem::new(
-        NOT_RECORDED,
-        "answer not recorded",
-        StatusCode::INTERNAL_SERVER_ERROR,
-    )
-    .detail(
+    Problem::new(NOT_RECORDED, "answer not recorded", StatusCode::INTERNAL_SERVER_ERROR).detail(
         "the handler of a transactional route answered success without recording it in the \
          transaction of its effect; answer with the Recorded that complete_in returns, after the \
          commit",

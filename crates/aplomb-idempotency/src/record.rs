@@ -29,12 +29,7 @@ impl Record {
         created: Timestamp,
         state: State,
     ) -> Self {
-        Self {
-            identity,
-            fingerprint,
-            created,
-            state,
-        }
+        Self { identity, fingerprint, created, state }
     }
 }
 

@@ -82,9 +82,7 @@ impl From<Problem> for Refusal {
                 StatusCode::INTERNAL_SERVER_ERROR,
             );
             let detail = format!("the handler refused with {}", response.status());
-            Self {
-                response: problem.detail(detail).into_response(),
-            }
+            Self { response: problem.detail(detail).into_response() }
         })
     }
 }
@@ -145,10 +143,7 @@ mod tests {
     #[test]
     fn a_refusal_is_never_a_success() {
         let fine = Problem::new("/problems/fine", "fine", StatusCode::OK);
-        assert_eq!(
-            Refusal::from(fine).status(),
-            StatusCode::INTERNAL_SERVER_ERROR
-        );
+        assert_eq!(Refusal::from(fine).status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert!(Refusal::try_from(Response::new(Bytes::new())).is_err());
     }
 }

@@ -10,12 +10,7 @@ pub(crate) struct Room {
 
 impl Room {
     pub(crate) fn new(records_max: usize, bytes_max: usize) -> Self {
-        Self {
-            records: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            records_max,
-            bytes_max,
-        }
+        Self { records: AtomicUsize::new(0), bytes: AtomicUsize::new(0), records_max, bytes_max }
     }
 
     pub(crate) fn records(&self) -> usize {
@@ -54,8 +49,5 @@ impl Room {
 
 fn grow(count: &AtomicUsize, by: usize, max: usize) -> Option<()> {
     let grown = |count: usize| count.checked_add(by).filter(|&count| count <= max);
-    count
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
-        .ok()
-        .map(drop)
+    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).ok().map(drop)
 }

@@ -112,10 +112,7 @@ where
             Err(_) => {
                 self.observe(IdempotencyEvent::Panicked);
                 let problem = problems::handler_panicked;
-                Ok(self
-                    .fail(held)
-                    .await
-                    .unwrap_or_else(|| problem().into_response()))
+                Ok(self.fail(held).await.unwrap_or_else(|| problem().into_response()))
             }
         }
     }
@@ -151,11 +148,7 @@ where
     {
         let cap = self.shared.settings.body_cap;
         let (parts, body) = response.into_parts();
-        if body
-            .size_hint()
-            .exact()
-            .is_none_or(|length| length > cap as u64)
-        {
+        if body.size_hint().exact().is_none_or(|length| length > cap as u64) {
             let then = Then::Keep(stored(&parts, None, cap));
             let response = Response::from_parts(parts, body);
             return Reply { response, then };
@@ -174,10 +167,7 @@ where
     }
 
     fn terms(&self) -> Terms {
-        Terms {
-            keep: self.shared.settings.keep,
-            body_cap: self.shared.settings.body_cap,
-        }
+        Terms { keep: self.shared.settings.keep, body_cap: self.shared.settings.body_cap }
     }
 
     pub(crate) fn observe(&self, event: IdempotencyEvent) {

@@ -95,9 +95,7 @@ impl<St, O: Observe<IdempotencyEvent>> Shared<St, O> {
             }
         };
         let route = RouteTemplate::of(&parts.extensions);
-        let route = route
-            .as_ref()
-            .map_or(parts.uri.path(), RouteTemplate::as_str);
+        let route = route.as_ref().map_or(parts.uri.path(), RouteTemplate::as_str);
         Ok(Identity::new(scope, parts.method.clone(), route, key))
     }
 

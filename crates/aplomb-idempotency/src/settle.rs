@@ -167,8 +167,5 @@ where
 
 /// A store that comes back within a second loses no outcome; one that does not must not keep the
 /// caller from its answer any longer.
-const WAITS: [Duration; 3] = [
-    Duration::from_millis(50),
-    Duration::from_millis(200),
-    Duration::from_millis(750),
-];
+const WAITS: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(750)];

@@ -137,10 +137,7 @@ impl StoreError {
 
     /// It has no room for another key.
     pub const fn full() -> Self {
-        Self {
-            kind: Kind::Full,
-            source: None,
-        }
+        Self { kind: Kind::Full, source: None }
     }
 
     /// It holds something that this version cannot read.
@@ -159,10 +156,7 @@ impl StoreError {
     }
 
     fn because(kind: Kind, source: impl Into<BoxError>) -> Self {
-        Self {
-            kind,
-            source: Some(source.into()),
-        }
+        Self { kind, source: Some(source.into()) }
     }
 }
 
@@ -179,9 +173,7 @@ impl fmt::Display for StoreError {
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_ref()
-            .map(|source| &**source as &(dyn Error + 'static))
+        self.source.as_ref().map(|source| &**source as &(dyn Error + 'static))
     }
 }
 
@@ -201,9 +193,6 @@ pub enum Commit {
 /// transaction that stands as `commit` says. A handler that calls it to get around its store loses
 /// what the type is there for.
 pub fn recorded(claim: &Claim, response: Response<Bytes>, commit: Commit) -> Recorded {
-    let mark = Mark {
-        fence: claim.fence(),
-        commit,
-    };
+    let mark = Mark { fence: claim.fence(), commit };
     Recorded::new(response, mark)
 }

@@ -26,11 +26,7 @@ async fn a_body_over_the_cap_begins_nothing() {
         (413, problems::BODY_TOO_LARGE)
     );
     assert_eq!(runs.get(), 0);
-    assert_eq!(
-        send(&service, post("k", "mug")).await.status(),
-        201,
-        "the key is still free"
-    );
+    assert_eq!(send(&service, post("k", "mug")).await.status(), 201, "the key is still free");
 }
 
 #[tokio::test]
@@ -38,18 +34,11 @@ async fn an_upload_that_breaks_off_begins_nothing() {
     let runs = Counter::default();
     let service = layer().layer(scripted(&runs, || Scripted::whole("fine")));
     for broken in [Scripted::broken("mu"), Scripted::endless(100_000)] {
-        let response = service
-            .clone()
-            .oneshot(scripted_post(broken))
-            .await
-            .unwrap();
+        let response = service.clone().oneshot(scripted_post(broken)).await.unwrap();
         assert!(response.status().is_client_error());
     }
     assert_eq!(runs.get(), 0);
-    let response = service
-        .oneshot(scripted_post(Scripted::whole("mug")))
-        .await
-        .unwrap();
+    let response = service.oneshot(scripted_post(Scripted::whole("mug"))).await.unwrap();
     assert_eq!(response.status(), 201);
 }
 
@@ -57,16 +46,11 @@ async fn an_upload_that_breaks_off_begins_nothing() {
 async fn what_would_differ_next_time_is_not_kept() {
     for status in [401, 403, 408, 413, 415, 421, 425, 429, 431, 503] {
         let (runs, heard) = (Counter::default(), Heard::default());
-        let service = layer()
-            .observe(heard.observer())
-            .layer(answers(&runs, status));
+        let service = layer().observe(heard.observer()).layer(answers(&runs, status));
         send(&service, post("k", "mug")).await;
         // A released key may carry a mended payload.
         let retry = send(&service, post("k", "mended")).await;
-        assert_eq!(
-            (retry.status().as_u16(), is_replay(&retry)),
-            (status, false)
-        );
+        assert_eq!((retry.status().as_u16(), is_replay(&retry)), (status, false));
         assert_eq!(runs.get(), 2, "{status}");
         assert!(heard.all().contains(&IdempotencyEvent::Released));
     }
@@ -93,17 +77,11 @@ async fn headers_come_back_byte_for_byte_without_those_of_the_moment() {
         headers.append("link", HeaderValue::from_static("</b>"));
         headers.insert("x-raw", HeaderValue::from_bytes(b"caf\xe9").unwrap());
         headers.insert("set-cookie", HeaderValue::from_static("session=1"));
-        headers.insert(
-            "date",
-            HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"),
-        );
+        headers.insert("date", HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));
         Ok::<_, Infallible>(response)
     }));
     let first = send(&service, post("k", "mug")).await;
-    assert!(
-        first.headers().contains_key("set-cookie"),
-        "its own caller gets everything"
-    );
+    assert!(first.headers().contains_key("set-cookie"), "its own caller gets everything");
     let retry = send(&service, post("k", "mug")).await;
     let links: Vec<_> = retry.headers().get_all("link").iter().collect();
     assert_eq!(links, ["</a>", "</b>"]);
@@ -121,11 +99,8 @@ async fn a_long_answer_and_a_stream_reach_their_caller_and_are_not_kept() {
         let cap = if long { 8 } else { 1_024 };
         let layer = layer().body_cap(cap).observe(heard.observer());
         let service = layer.layer(scripted(&runs, made));
-        let response = service
-            .clone()
-            .oneshot(scripted_post(Scripted::whole("mug")))
-            .await
-            .unwrap();
+        let response =
+            service.clone().oneshot(scripted_post(Scripted::whole("mug"))).await.unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body, made().collect().await.unwrap().to_bytes());
         assert_not_retained(service, &runs).await;
@@ -137,11 +112,7 @@ async fn a_long_answer_and_a_stream_reach_their_caller_and_are_not_kept() {
 async fn an_answer_that_breaks_is_kept_without_its_body() {
     let runs = Counter::default();
     let service = layer().layer(scripted(&runs, || Scripted::broken("reser")));
-    let first = service
-        .clone()
-        .oneshot(scripted_post(Scripted::whole("mug")))
-        .await
-        .unwrap();
+    let first = service.clone().oneshot(scripted_post(Scripted::whole("mug"))).await.unwrap();
     assert_eq!(first.status(), 201, "the work was done");
     assert_eq!(first.headers()["content-type"], "application/problem+json");
     assert_not_retained(service, &runs).await;
@@ -151,10 +122,7 @@ async fn assert_not_retained<S>(service: S, runs: &Counter)
 where
     S: Service<Request<Scripted>, Response = Response<Scripted>, Error = Infallible>,
 {
-    let retry = service
-        .oneshot(scripted_post(Scripted::whole("mug")))
-        .await
-        .unwrap();
+    let retry = service.oneshot(scripted_post(Scripted::whole("mug"))).await.unwrap();
     let (parts, body) = retry.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let retry = Response::from_parts(parts, body);
@@ -221,29 +189,20 @@ impl Scripted {
 
     fn broken(start: &'static str) -> Self {
         let frames = vec![Err("reset"), Ok(Bytes::from(start))];
-        Self {
-            frames,
-            length: Some(9),
-        }
+        Self { frames, length: Some(9) }
     }
 
     /// Nobody knows how long it is.
     fn endless(frames: usize) -> Self {
         let frames = vec![Ok(Bytes::from_static(b"tick")); frames];
-        Self {
-            frames,
-            length: None,
-        }
+        Self { frames, length: None }
     }
 }
 
 impl From<Bytes> for Scripted {
     fn from(body: Bytes) -> Self {
         let length = Some(body.len() as u64);
-        Self {
-            frames: vec![Ok(body)],
-            length,
-        }
+        Self { frames: vec![Ok(body)], length }
     }
 }
 
@@ -260,7 +219,6 @@ impl http_body::Body for Scripted {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

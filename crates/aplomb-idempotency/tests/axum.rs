@@ -21,10 +21,7 @@ async fn a_layer_that_is_applied_again_is_the_same_layer() {
     // Two routers with clones of one layer, and a router that is not finalised: axum applies its
     // layers once more with every request.
     let (first, second) = (router(&runs, layer.clone()), router(&runs, layer));
-    assert_eq!(
-        send(first.clone(), "/orders/1").await,
-        (StatusCode::OK, false)
-    );
+    assert_eq!(send(first.clone(), "/orders/1").await, (StatusCode::OK, false));
     assert_eq!(send(first, "/orders/1").await, (StatusCode::OK, true));
     assert_eq!(send(second, "/orders/1").await, (StatusCode::OK, true));
     assert_eq!(runs.get(), 1);
@@ -34,15 +31,9 @@ async fn a_layer_that_is_applied_again_is_the_same_layer() {
 async fn keys_belong_to_the_route_and_payloads_to_the_path() {
     let runs = Counter::default();
     let app = router(&runs, IdempotencyLayer::new(MemoryStore::new()));
-    assert_eq!(
-        send(app.clone(), "/orders/1").await,
-        (StatusCode::OK, false)
-    );
+    assert_eq!(send(app.clone(), "/orders/1").await, (StatusCode::OK, false));
     // The same key on another path of the same route is the same key for another payload.
-    assert_eq!(
-        send(app, "/orders/2").await,
-        (StatusCode::UNPROCESSABLE_ENTITY, false)
-    );
+    assert_eq!(send(app, "/orders/2").await, (StatusCode::UNPROCESSABLE_ENTITY, false));
 }
 
 #[tokio::test]
@@ -69,13 +60,7 @@ fn router(runs: &Counter, layer: IdempotencyLayer<MemoryStore>) -> Router {
 }
 
 async fn send(app: Router, path: &str) -> (StatusCode, bool) {
-    let request = Request::post(path)
-        .header("idempotency-key", "k")
-        .body(Body::empty())
-        .unwrap();
+    let request = Request::post(path).header("idempotency-key", "k").body(Body::empty()).unwrap();
     let response: Response<_> = app.oneshot(request).await.unwrap();
-    (
-        response.status(),
-        response.headers().contains_key("idempotent-replayed"),
-    )
+    (response.status(), response.headers().contains_key("idempotent-replayed"))
 }

@@ -54,10 +54,7 @@ async fn a_zombie_hears_of_its_loss_and_its_answer_is_not_recorded() {
             }
         })
     };
-    let service = layer(store.clone())
-        .transactional()
-        .observe(heard.observer())
-        .layer(handler);
+    let service = layer(store.clone()).transactional().observe(heard.observer()).layer(handler);
     let zombie = tokio::spawn({
         let service = service.clone();
         async move { send(&service, post("k", "mug")).await }
@@ -80,10 +77,7 @@ async fn a_claim_that_lapsed_outside_a_transaction_is_unknown() {
     let begin = store.die_after_claiming("k").await;
     let runs = Counter::default();
     let service = layer(store.clone()).layer(sleeps(runs.clone(), 0));
-    assert_eq!(
-        problem(&send(&service, post("k", "mug")).await),
-        problems::IN_FLIGHT
-    );
+    assert_eq!(problem(&send(&service, post("k", "mug")).await), problems::IN_FLIGHT);
     advance(begin.lease).await;
     let retry = send(&service, post("k", "mug")).await;
     assert_eq!(problem(&retry), problems::OUTCOME_UNKNOWN);
@@ -125,15 +119,9 @@ async fn an_answer_that_cannot_be_recorded_still_reaches_its_caller() {
     store.fail_completions(usize::MAX);
     let service = layer(store).layer(sleeps(runs.clone(), 0));
     assert_eq!(send(&service, post("k", "mug")).await.status(), 201);
-    assert_eq!(
-        problem(&send(&service, post("k", "mug")).await),
-        problems::IN_FLIGHT
-    );
+    assert_eq!(problem(&send(&service, post("k", "mug")).await), problems::IN_FLIGHT);
     sleep(Duration::from_secs(11)).await;
-    assert_eq!(
-        problem(&send(&service, post("k", "mug")).await),
-        problems::OUTCOME_UNKNOWN
-    );
+    assert_eq!(problem(&send(&service, post("k", "mug")).await), problems::OUTCOME_UNKNOWN);
     assert_eq!(runs.get(), 1, "it was done, so it is never done again");
 }
 
@@ -203,21 +191,13 @@ impl Faulty {
         let scope = Scope::Principal(aplomb_core::Principal::new("shop"));
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let begin = Begin {
-            identity: Identity::new(
-                scope,
-                method.clone(),
-                "/orders",
-                Key::try_from(key).unwrap(),
-            ),
+            identity: Identity::new(scope, method.clone(), "/orders", Key::try_from(key).unwrap()),
             fingerprint: Fingerprint::of(method, uri, headers, &[], b"mug"),
             lease: Duration::from_secs(10),
             lapsed: Lapsed::Unknown,
             ticket: Ticket::unique(),
         };
-        assert!(matches!(
-            self.store.begin(&begin).await,
-            Ok(Begun::Claimed(_))
-        ));
+        assert!(matches!(self.store.begin(&begin).await, Ok(Begun::Claimed(_))));
         begin
     }
 }

@@ -66,9 +66,7 @@ impl World {
             Move::Begin { payload, again } => self.begin(payload, again),
             Move::Wait { millis } => self.now += i64::try_from(millis).unwrap(),
             Move::Renew { holder } => {
-                self.step(holder, |state, fence, now| {
-                    machine::renew(state, fence, LEASE, now)
-                });
+                self.step(holder, |state, fence, now| machine::renew(state, fence, LEASE, now));
             }
             Move::Complete { holder } => self.complete(holder),
             Move::Abandon { holder } => {
@@ -89,25 +87,14 @@ impl World {
     }
 
     fn begin(&mut self, payload: u8, again: bool) {
-        let lapsed = if again {
-            Lapsed::RunAgain
-        } else {
-            Lapsed::Unknown
-        };
+        let lapsed = if again { Lapsed::RunAgain } else { Lapsed::Unknown };
         let begin = begin(payload, lapsed);
         let now = Timestamp::from_millis(self.now);
         match machine::judge(self.record.as_ref(), &begin, now) {
             Verdict::Claim { attempt } => {
-                assert!(
-                    self.completed
-                        .as_ref()
-                        .is_none_or(|(_, until)| *until <= self.now)
-                );
+                assert!(self.completed.as_ref().is_none_or(|(_, until)| *until <= self.now));
                 assert!(!self.unknown, "an unknown outcome is never run again");
-                assert!(
-                    self.live.is_none() || again,
-                    "a live claim is overtaken only by policy"
-                );
+                assert!(self.live.is_none() || again, "a live claim is overtaken only by policy");
                 self.last_fence += 1;
                 let fence = Fence::new(self.last_fence).unwrap();
                 let started = machine::started(&begin, fence, attempt, now);
@@ -123,10 +110,7 @@ impl World {
                 self.unknown = true;
             }
             Verdict::Answer(Begun::Replay(answer)) => {
-                assert_eq!(
-                    Some(answer),
-                    self.completed.clone().map(|(answer, _)| answer)
-                );
+                assert_eq!(Some(answer), self.completed.clone().map(|(answer, _)| answer));
             }
             Verdict::Answer(Begun::Mismatch) => {
                 let record = self.record.as_ref().unwrap();
@@ -168,11 +152,7 @@ impl World {
                 true
             }
             Step::Stay(Settled::Lost) => {
-                assert_ne!(
-                    self.live,
-                    Some(fence),
-                    "the holder of the key is never turned away"
-                );
+                assert_ne!(self.live, Some(fence), "the holder of the key is never turned away");
                 false
             }
             Step::Stay(Settled::Done) => {
@@ -183,10 +163,7 @@ impl World {
     }
 
     fn check(&self) {
-        assert!(
-            self.claims.is_sorted_by(|a, b| a < b),
-            "fences strictly increase"
-        );
+        assert!(self.claims.is_sorted_by(|a, b| a < b), "fences strictly increase");
         let Some(record) = &self.record else {
             return;
         };

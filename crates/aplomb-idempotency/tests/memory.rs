@@ -22,21 +22,12 @@ async fn a_full_store_refuses_new_keys_and_never_evicts_a_claim() {
     assert!(store.begin(&begin("c")).await.unwrap_err().is_full());
 
     // What is done makes room only once it has expired.
-    let done = store
-        .complete(first, &answer("done"), Duration::from_secs(60))
-        .await
-        .unwrap();
+    let done = store.complete(first, &answer("done"), Duration::from_secs(60)).await.unwrap();
     assert_eq!(done, Settled::Done);
     assert!(store.begin(&begin("c")).await.unwrap_err().is_full());
     advance(Duration::from_secs(60)).await;
-    assert!(matches!(
-        store.begin(&begin("c")).await.unwrap(),
-        Begun::Claimed(_)
-    ));
-    assert_eq!(
-        store.renew(second, Duration::from_secs(1)).await.unwrap(),
-        Settled::Done
-    );
+    assert!(matches!(store.begin(&begin("c")).await.unwrap(), Begun::Claimed(_)));
+    assert_eq!(store.renew(second, Duration::from_secs(1)).await.unwrap(), Settled::Done);
 }
 
 #[tokio::test(start_paused = true)]
@@ -44,10 +35,7 @@ async fn an_answer_that_does_not_fit_is_kept_without_its_body() {
     let store = MemoryStore::bounded(10, 1_000);
     let held = held(&store, "a").await;
     let long = answer(&"x".repeat(1_000));
-    let done = store
-        .complete(held, &long, Duration::from_secs(60))
-        .await
-        .unwrap();
+    let done = store.complete(held, &long, Duration::from_secs(60)).await.unwrap();
     assert_eq!(done, Settled::Done);
     let Some(State::Completed { answer, .. }) = state(&store, held).await else {
         panic!("the outcome is kept")
@@ -77,10 +65,7 @@ async fn a_record_that_lives_again_is_not_swept_at_its_old_time() {
     let second = held(&store, "a").await;
     advance(Duration::from_secs(2)).await;
     assert_eq!(store.sweep(usize::MAX).await.unwrap(), 0);
-    let done = store
-        .complete(second, &answer("done"), Duration::from_secs(9))
-        .await
-        .unwrap();
+    let done = store.complete(second, &answer("done"), Duration::from_secs(9)).await.unwrap();
     assert_eq!(done, Settled::Done);
     advance(Duration::from_secs(9)).await;
     assert_eq!(store.sweep(usize::MAX).await.unwrap(), 1);
@@ -89,10 +74,7 @@ async fn a_record_that_lives_again_is_not_swept_at_its_old_time() {
 async fn held(store: &MemoryStore, key: &str) -> Held {
     let begin = begin(key);
     let fence = started(store, &begin).await.fence;
-    Held {
-        id: begin.identity.id(),
-        fence,
-    }
+    Held { id: begin.identity.id(), fence }
 }
 
 async fn state(store: &MemoryStore, held: Held) -> Option<State> {

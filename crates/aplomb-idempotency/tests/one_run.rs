@@ -22,10 +22,7 @@ async fn fifty_calls_with_one_key_run_the_handler_once() {
     let service = layer().layer(slow(runs.clone()));
     let answers = join_all((0..50).map(|_| send(&service, post("k", "mug")))).await;
     assert_eq!(runs.get(), 1);
-    let created = answers
-        .iter()
-        .filter(|answer| answer.status() == 201)
-        .count();
+    let created = answers.iter().filter(|answer| answer.status() == 201).count();
     assert_eq!(created, 1);
     for refused in answers.iter().filter(|answer| answer.status() != 201) {
         assert_eq!(problem(refused), problems::IN_FLIGHT);
@@ -33,10 +30,7 @@ async fn fifty_calls_with_one_key_run_the_handler_once() {
     }
     let retry = send(&service, post("k", "mug")).await;
     assert!(is_replay(&retry));
-    assert_eq!(
-        (retry.status().as_u16(), &retry.body()[..]),
-        (201, &b"run 1"[..])
-    );
+    assert_eq!((retry.status().as_u16(), &retry.body()[..]), (201, &b"run 1"[..]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,10 +42,7 @@ async fn another_payload_is_refused_at_once_even_in_flight() {
     });
     tokio::task::yield_now().await;
     let other = send(&service, post("k", "cup")).await;
-    assert_eq!(
-        (other.status().as_u16(), problem(&other).as_str()),
-        (422, problems::KEY_REUSED)
-    );
+    assert_eq!((other.status().as_u16(), problem(&other).as_str()), (422, problems::KEY_REUSED));
     assert!(!first.is_finished());
     assert_eq!(first.await.unwrap().status(), 201);
     assert_eq!(send(&service, post("k", "cup")).await.status(), 422);
@@ -65,12 +56,7 @@ async fn a_caller_that_hangs_up_cancels_nothing_and_its_retry_is_answered() {
     let service = layer.layer(waits_for(runs.clone(), Arc::clone(&go)));
 
     let call = send(&service, post("k", "mug"));
-    assert!(
-        tokio::time::timeout(Duration::from_millis(1), call)
-            .await
-            .is_err(),
-        "it hung up"
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(1), call).await.is_err(), "it hung up");
     assert_eq!(send(&service, post("k", "mug")).await.status(), 409);
     go.notify_one();
     assert_eq!(drain.wait(Duration::from_secs(1)).await, 0);
@@ -107,10 +93,7 @@ async fn a_panic_is_caught_and_its_outcome_unknown() {
         (retry.status().as_u16(), problem(&retry).as_str()),
         (409, problems::OUTCOME_UNKNOWN)
     );
-    assert!(
-        !retry.headers().contains_key("retry-after"),
-        "waiting does not help"
-    );
+    assert!(!retry.headers().contains_key("retry-after"), "waiting does not help");
     assert_eq!(heard.all(), [Claimed, Panicked, MarkedUnknown, Unknown]);
 }
 
@@ -142,18 +125,10 @@ async fn callers_and_routes_do_not_share_keys() {
 async fn a_request_without_a_principal_needs_a_declared_scope() {
     let service = layer().layer(slow(Counter::default()));
     let refused = send(&service, unscoped("k", "mug", |_| ())).await;
-    assert_eq!(
-        (refused.status().as_u16(), problem(&refused).as_str()),
-        (500, problems::NO_SCOPE)
-    );
+    assert_eq!((refused.status().as_u16(), problem(&refused).as_str()), (500, problems::NO_SCOPE));
 
-    let service = layer()
-        .global_scope("public")
-        .layer(slow(Counter::default()));
-    assert_eq!(
-        send(&service, unscoped("k", "mug", |_| ())).await.status(),
-        201
-    );
+    let service = layer().global_scope("public").layer(slow(Counter::default()));
+    assert_eq!(send(&service, unscoped("k", "mug", |_| ())).await.status(), 201);
     let impostor = unscoped("k", "mug", |request| {
         request.extensions_mut().insert(Principal::new("public"));
     });
@@ -166,10 +141,7 @@ async fn a_key_is_asked_for_where_it_is_needed() {
     let service = layer().layer(slow(runs.clone()));
     let mut keyless = post("k", "mug");
     keyless.headers_mut().clear();
-    assert_eq!(
-        problem(&send(&service, keyless).await),
-        problems::KEY_MISSING
-    );
+    assert_eq!(problem(&send(&service, keyless).await), problems::KEY_MISSING);
     let malformed = send(&service, post("\"open", "mug")).await;
     assert_eq!(
         (malformed.status().as_u16(), problem(&malformed).as_str()),
@@ -178,15 +150,9 @@ async fn a_key_is_asked_for_where_it_is_needed() {
     assert_eq!(runs.get(), 0);
 
     let get = Request::get("/orders").body(Body::default()).unwrap();
+    assert_eq!(send(&service, get).await.status(), 201, "a GET needs none and passes");
     assert_eq!(
-        send(&service, get).await.status(),
-        201,
-        "a GET needs none and passes"
-    );
-    assert_eq!(
-        send(&layer().strict_keys().layer(slow(runs)), post("k", "mug"))
-            .await
-            .status(),
+        send(&layer().strict_keys().layer(slow(runs)), post("k", "mug")).await.status(),
         400
     );
 }
@@ -195,9 +161,7 @@ async fn a_key_is_asked_for_where_it_is_needed() {
 async fn a_full_store_is_a_503_that_asks_to_come_back() {
     let runs = Counter::default();
     let store = MemoryStore::bounded(1, usize::MAX);
-    let service = IdempotencyLayer::new(store)
-        .dice(Dice::seeded(1))
-        .layer(slow(runs.clone()));
+    let service = IdempotencyLayer::new(store).dice(Dice::seeded(1)).layer(slow(runs.clone()));
     assert_eq!(send(&service, post("a", "mug")).await.status(), 201);
     let refused = send(&service, post("b", "mug")).await;
     assert_eq!(
@@ -212,18 +176,10 @@ async fn a_full_store_is_a_503_that_asks_to_come_back() {
 #[tokio::test(start_paused = true)]
 async fn the_ready_service_is_the_one_that_is_called() {
     // A clone that was never polled ready makes a concurrency limit panic.
-    let inner = ServiceBuilder::new()
-        .concurrency_limit(1)
-        .service(slow(Counter::default()));
+    let inner = ServiceBuilder::new().concurrency_limit(1).service(slow(Counter::default()));
     let mut service = layer().layer(inner);
     for key in ["a", "b"] {
-        let response = service
-            .ready()
-            .await
-            .unwrap()
-            .call(post(key, "mug"))
-            .await
-            .unwrap();
+        let response = service.ready().await.unwrap().call(post(key, "mug")).await.unwrap();
         assert_eq!(response.status(), 201);
     }
 }
@@ -231,19 +187,10 @@ async fn the_ready_service_is_the_one_that_is_called() {
 #[tokio::test(start_paused = true)]
 async fn the_handler_is_given_its_claim() {
     let service = layer().layer(service_fn(|request: Request<Body>| async move {
-        let claim = request
-            .extensions()
-            .get::<Claim>()
-            .expect("a keyed request has one");
-        answer(
-            201,
-            format!("{} {} {}", claim.caller(), claim.key(), claim.attempt()),
-        )
+        let claim = request.extensions().get::<Claim>().expect("a keyed request has one");
+        answer(201, format!("{} {} {}", claim.caller(), claim.key(), claim.attempt()))
     }));
-    assert_eq!(
-        send(&service, post("\"k 1\"", "mug")).await.body(),
-        "shop k 1 1"
-    );
+    assert_eq!(send(&service, post("\"k 1\"", "mug")).await.body(), "shop k 1 1");
 }
 
 fn layer() -> IdempotencyLayer<MemoryStore> {

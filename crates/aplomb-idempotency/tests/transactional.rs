@@ -26,11 +26,7 @@ async fn a_success_that_was_recorded_is_answered_and_replayed() {
         let (store, runs) = (Arc::clone(&store), runs.clone());
         service_fn(move |request: Request<Body>| {
             let (store, run) = (Arc::clone(&store), runs.add());
-            async move {
-                Ok(record(&store, &claim_of(&request), run)
-                    .await
-                    .into_response())
-            }
+            async move { Ok(record(&store, &claim_of(&request), run).await.into_response()) }
         })
     };
     let service = layer(&store).observe(heard.observer()).layer(handler);
@@ -49,10 +45,7 @@ async fn a_success_that_was_not_recorded_is_an_error_and_unknown() {
         service_fn(|_: Request<Body>| async { answer(201, "done, says nobody's record") });
     let service = layer(&store()).observe(heard.observer()).layer(handler);
     let first = send(&service, post("k", "mug")).await;
-    assert_eq!(
-        (first.status().as_u16(), problem(&first).as_str()),
-        (500, problems::NOT_RECORDED)
-    );
+    assert_eq!((first.status().as_u16(), problem(&first).as_str()), (500, problems::NOT_RECORDED));
     assert!(heard.all().contains(&IdempotencyEvent::Unrecorded));
     let retry = send(&service, post("k", "mug")).await;
     assert_eq!(problem(&retry), problems::OUTCOME_UNKNOWN);
@@ -84,10 +77,7 @@ async fn anothers_record_is_no_success() {
     });
     let service = layer(&store).layer(handler);
     assert_eq!(send(&service, post("a", "mug")).await.status(), 200);
-    assert_eq!(
-        problem(&send(&service, post("b", "mug")).await),
-        problems::NOT_RECORDED
-    );
+    assert_eq!(problem(&send(&service, post("b", "mug")).await), problems::NOT_RECORDED);
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,10 +86,7 @@ async fn an_error_after_the_commit_is_answered_with_what_was_committed() {
     let (store, runs) = (store(), Counter::default());
     let service = layer(&store).layer(commits_then(&store, &runs, || answer(503, "commit failed")));
     let first = send(&service, post("k", "mug")).await;
-    assert_eq!(
-        (&first.body()[..], is_replay(&first)),
-        (&b"run 1"[..], false)
-    );
+    assert_eq!((&first.body()[..], is_replay(&first)), (&b"run 1"[..], false));
     assert!(is_replay(&send(&service, post("k", "mug")).await));
     assert_eq!(runs.get(), 1);
 }
@@ -147,9 +134,7 @@ async fn a_refusal_that_will_not_change_is_kept_by_the_layer() {
 }
 
 fn layer(store: &Arc<MemoryStore>) -> IdempotencyLayer<Arc<MemoryStore>> {
-    IdempotencyLayer::new(Arc::clone(store))
-        .transactional()
-        .dice(Dice::seeded(1))
+    IdempotencyLayer::new(Arc::clone(store)).transactional().dice(Dice::seeded(1))
 }
 
 fn store() -> Arc<MemoryStore> {
@@ -157,11 +142,7 @@ fn store() -> Arc<MemoryStore> {
 }
 
 fn claim_of(request: &Request<Body>) -> Claim {
-    request
-        .extensions()
-        .get::<Claim>()
-        .expect("a keyed request has one")
-        .clone()
+    request.extensions().get::<Claim>().expect("a keyed request has one").clone()
 }
 
 /// What a handler does whose record and effect are one step.
@@ -169,10 +150,7 @@ async fn record(store: &MemoryStore, claim: &Claim, run: usize) -> Recorded {
     let mut response = Response::new(Bytes::from(format!("run {run}")));
     *response.status_mut() = http::StatusCode::CREATED;
     let stored = claim.stored(&response);
-    let done = store
-        .complete(claim.held(), &stored, claim.terms().keep)
-        .await
-        .unwrap();
+    let done = store.complete(claim.held(), &stored, claim.terms().keep).await.unwrap();
     assert_eq!(done, Settled::Done);
     let record = store.get(claim.id()).await.unwrap().unwrap();
     assert!(matches!(record.state, State::Completed { .. }));

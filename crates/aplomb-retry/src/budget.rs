@@ -47,9 +47,7 @@ impl Budget {
     /// A budget on these terms.
     pub fn new(terms: Terms) -> Self {
         let account = AtomicU64::new(terms.open().0);
-        Self {
-            shared: Arc::new(Shared { terms, account }),
-        }
+        Self { shared: Arc::new(Shared { terms, account }) }
     }
 
     /// A call succeeded at its first try.
@@ -71,10 +69,7 @@ impl Budget {
             paid = price;
             Some(left)
         })?;
-        Some(Withdrawal {
-            budget: self.clone(),
-            paid,
-        })
+        Some(Withdrawal { budget: self.clone(), paid })
     }
 
     /// How many retries at the lowest price it holds now.
@@ -109,9 +104,7 @@ impl Withdrawal {
     /// The attempt goes out: the money is spent.
     pub fn sent(mut self) -> Sent {
         self.paid = 0;
-        Sent {
-            budget: self.budget.clone(),
-        }
+        Sent { budget: self.budget.clone() }
     }
 }
 
@@ -133,8 +126,7 @@ pub struct Sent {
 impl Sent {
     /// It succeeded: the price falls to the lowest.
     pub fn succeeded(self) {
-        self.budget
-            .update(|account| Some(account.retry_succeeded()));
+        self.budget.update(|account| Some(account.retry_succeeded()));
     }
 
     /// It failed: the price rises.
@@ -155,11 +147,7 @@ impl Terms {
     /// Earning `ratio` of a retry for each first try that succeeds, holding ten at most and at the
     /// start.
     pub const fn earning(ratio: Ratio) -> Self {
-        Self {
-            ratio: ratio.millionths(),
-            cap: 10 * UNIT,
-            initial: 10 * UNIT,
-        }
+        Self { ratio: ratio.millionths(), cap: 10 * UNIT, initial: 10 * UNIT }
     }
 
     /// Holding at most so many retries (up to 1,000), which it also holds at the start.
@@ -176,11 +164,7 @@ impl Terms {
     #[must_use]
     pub const fn initial(mut self, retries: u32) -> Self {
         let initial = (if retries < CAP_MAX { retries } else { CAP_MAX }) * UNIT;
-        self.initial = if initial < self.cap {
-            initial
-        } else {
-            self.cap
-        };
+        self.initial = if initial < self.cap { initial } else { self.cap };
         self
     }
 
@@ -202,16 +186,8 @@ impl Account {
     #[inline]
     pub const fn deposit(self, terms: &Terms) -> Self {
         let earned = self.held() + terms.ratio;
-        let held = if earned < terms.cap {
-            earned
-        } else {
-            terms.cap
-        };
-        Self::of(
-            held,
-            self.doublings().saturating_sub(1),
-            self.last_retry_succeeded(),
-        )
+        let held = if earned < terms.cap { earned } else { terms.cap };
+        Self::of(held, self.doublings().saturating_sub(1), self.last_retry_succeeded())
     }
 
     /// After paying for a retry, with what was paid in millionths; `None` when it cannot.
@@ -220,10 +196,9 @@ impl Account {
     pub const fn withdraw(self, cost: Cost) -> Option<(Self, u32)> {
         let price = cost.0 << self.doublings();
         match self.held().checked_sub(price) {
-            Some(held) => Some((
-                Self::of(held, self.doublings(), self.last_retry_succeeded()),
-                price,
-            )),
+            Some(held) => {
+                Some((Self::of(held, self.doublings(), self.last_retry_succeeded()), price))
+            }
             None => None,
         }
     }
@@ -239,17 +214,9 @@ impl Account {
     /// retry before it succeeded, so that independent failures do not look like an outage.
     #[must_use]
     pub const fn retry_failed(self) -> Self {
-        let steps = if self.last_retry_succeeded() {
-            2
-        } else {
-            DOUBLINGS_MAX
-        };
+        let steps = if self.last_retry_succeeded() { 2 } else { DOUBLINGS_MAX };
         let doublings = self.doublings() + steps;
-        let doublings = if doublings < DOUBLINGS_MAX {
-            doublings
-        } else {
-            DOUBLINGS_MAX
-        };
+        let doublings = if doublings < DOUBLINGS_MAX { doublings } else { DOUBLINGS_MAX };
         Self::of(self.held(), doublings, false)
     }
 
@@ -279,10 +246,7 @@ impl Account {
         Self(held as u64 | (doublings as u64) << 32 | (last_retry_succeeded as u64) << 35)
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the low half is the balance"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is the balance")]
     #[inline]
     const fn held(self) -> u32 {
         self.0 as u32
@@ -346,10 +310,7 @@ mod tests {
     fn in_an_outage_a_client_asks_once() {
         let budget = Budget::percent(20);
         budget.withdraw(Cost::ONE).unwrap().sent().failed();
-        assert!(
-            budget.withdraw(Cost::ONE).is_none(),
-            "sixteen is more than nine"
-        );
+        assert!(budget.withdraw(Cost::ONE).is_none(), "sixteen is more than nine");
     }
 
     #[test]
@@ -357,10 +318,7 @@ mod tests {
         let budget = Budget::percent(20);
         budget.withdraw(Cost::ONE).unwrap().sent().succeeded();
         budget.withdraw(Cost::ONE).unwrap().sent().failed();
-        assert!(
-            budget.withdraw(Cost::ONE).is_some(),
-            "four is less than eight"
-        );
+        assert!(budget.withdraw(Cost::ONE).is_some(), "four is less than eight");
     }
 
     #[test]

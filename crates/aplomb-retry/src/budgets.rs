@@ -39,13 +39,7 @@ impl Budgets {
     /// Budgets on these terms, each.
     pub fn new(terms: Terms) -> Self {
         let (known, others) = (DashMap::new(), Budget::new(terms));
-        Self {
-            shared: Arc::new(Shared {
-                terms,
-                known,
-                others,
-            }),
-        }
+        Self { shared: Arc::new(Shared { terms, known, others }) }
     }
 
     /// The budget of one class of operation at one authority.
@@ -53,23 +47,14 @@ impl Budgets {
     /// At most 1,024 authorities are told apart; all others share one budget. Authorities may be
     /// chosen by strangers, and a map that grows with them is a leak.
     pub fn of(&self, authority: &str, class: OperationClass) -> Budget {
-        let Shared {
-            terms,
-            known,
-            others,
-        } = &*self.shared;
+        let Shared { terms, known, others } = &*self.shared;
         if let Some(classes) = known.get(authority) {
             return pick(&classes, class).unwrap_or(others).clone();
         }
         if known.len() >= AUTHORITIES_MAX {
             return others.clone();
         }
-        let new = || {
-            OperationClass::ALL
-                .iter()
-                .map(|_| Budget::new(*terms))
-                .collect()
-        };
+        let new = || OperationClass::ALL.iter().map(|_| Budget::new(*terms)).collect();
         let classes = known.entry(authority.into()).or_insert_with(new);
         pick(&classes, class).unwrap_or(others).clone()
     }
@@ -136,11 +121,7 @@ mod tests {
     #[test]
     fn one_dependencys_outage_leaves_the_others_their_budget() {
         let budgets = Budgets::new(Terms::earning(Ratio::percent(20)).cap(1));
-        let spent = budgets
-            .of("a", OperationClass::Read)
-            .withdraw(Cost::ONE)
-            .unwrap()
-            .sent();
+        let spent = budgets.of("a", OperationClass::Read).withdraw(Cost::ONE).unwrap().sent();
         spent.failed();
         let left = |authority, class| budgets.of(authority, class).withdraw(Cost::ONE).is_some();
         assert!(!left("a", OperationClass::Read));

@@ -80,10 +80,7 @@ where
     Req: Replay,
 {
     pub(crate) fn new(attempt: S::Future, call: Running<S, Req::Kept, C, O>) -> Self {
-        Self {
-            state: State::Calling { attempt },
-            call,
-        }
+        Self { state: State::Calling { attempt }, call }
     }
 }
 
@@ -117,9 +114,7 @@ where
                 }
                 StateProj::Readying { next } => {
                     ready!(this.call.service.poll_ready(cx)).map_err(Into::into)?;
-                    let next = next
-                        .take()
-                        .expect("a call is polled no more after it ended");
+                    let next = next.take().expect("a call is polled no more after it ended");
                     let attempt = this.call.resend(*next);
                     this.state.set(State::Calling { attempt });
                 }
@@ -130,11 +125,7 @@ where
 
 enum Settled<R: Answer, Req> {
     Done(Result<R, BoxError>),
-    Again {
-        wait: Duration,
-        next: Next<Req>,
-        rest: Option<R::Rest>,
-    },
+    Again { wait: Duration, next: Next<Req>, rest: Option<R::Rest> },
 }
 
 impl<S, K, C, O> Running<S, K, C, O> {
@@ -169,9 +160,7 @@ impl<S, K, C, O> Running<S, K, C, O> {
             None if success => self.budget().deposit(),
             _ => {}
         }
-        self.policy
-            .observer
-            .observe(&RetryEvent::Done { attempt, success });
+        self.policy.observer.observe(&RetryEvent::Done { attempt, success });
     }
 
     fn failed<R, Req>(&mut self, failure: Failure, result: Result<R, BoxError>) -> Settled<R, Req>
@@ -181,45 +170,24 @@ impl<S, K, C, O> Running<S, K, C, O> {
         O: Observe<RetryEvent>,
     {
         // A key in flight elsewhere says nothing about the dependency's health.
-        if let Some(sent) = self
-            .sent
-            .take()
-            .filter(|_| failure.kind != FailureKind::Pending)
-        {
+        if let Some(sent) = self.sent.take().filter(|_| failure.kind != FailureKind::Pending) {
             sent.failed();
         }
         let (attempt, before) = (self.progress.attempt(), self.budget().balance());
         let next = self.next(failure);
         let after = self.budget().balance();
         if let Some(record) = &mut self.record {
-            let then = next
-                .as_ref()
-                .map(|(wait, _)| *wait)
-                .map_err(|reason| *reason);
-            record
-                .decisions
-                .push(Decision::new(attempt, failure, then).balance(before, after));
+            let then = next.as_ref().map(|(wait, _)| *wait).map_err(|reason| *reason);
+            record.decisions.push(Decision::new(attempt, failure, then).balance(before, after));
         }
         match next {
             Ok((wait, next)) => {
-                let event = RetryEvent::Waiting {
-                    failed: attempt,
-                    failure,
-                    wait,
-                };
+                let event = RetryEvent::Waiting { failed: attempt, failure, wait };
                 self.policy.observer.observe(&event);
-                Settled::Again {
-                    wait,
-                    next,
-                    rest: result.ok().map(Answer::into_rest),
-                }
+                Settled::Again { wait, next, rest: result.ok().map(Answer::into_rest) }
             }
             Err(reason) => {
-                let event = RetryEvent::Refused {
-                    attempt,
-                    failure,
-                    reason,
-                };
+                let event = RetryEvent::Refused { attempt, failure, reason };
                 self.policy.observer.observe(&event);
                 Settled::Done(self.annotate(result, NotRetried::new(reason, attempt)))
             }
@@ -231,12 +199,7 @@ impl<S, K, C, O> Running<S, K, C, O> {
     where
         Req: Replay<Kept = K>,
     {
-        let Policy {
-            settings,
-            purse,
-            dice,
-            ..
-        } = &*self.policy;
+        let Policy { settings, purse, dice, .. } = &*self.policy;
         let budget = purse.open(self.budget.as_ref());
         let body = match &self.kept {
             Some(kept) if Req::is_whole(kept) => BodyIs::Kept,
@@ -244,22 +207,10 @@ impl<S, K, C, O> Running<S, K, C, O> {
         };
         let (now, mut rng) = (time::now(), dice.roll());
         let Again { wait, withdrawal } =
-            settings
-                .rules
-                .judge(&mut self.progress, failure, body, now, &mut rng, budget)?;
+            settings.rules.judge(&mut self.progress, failure, body, now, &mut rng, budget)?;
         // A stream may have ended meanwhile: then the withdrawal goes back by its drop.
-        let request = self
-            .kept
-            .as_mut()
-            .and_then(Req::again)
-            .ok_or(Reason::Body)?;
-        Ok((
-            wait,
-            Next {
-                request,
-                withdrawal,
-            },
-        ))
+        let request = self.kept.as_mut().and_then(Req::again).ok_or(Reason::Body)?;
+        Ok((wait, Next { request, withdrawal }))
     }
 
     fn resend<Req>(&mut self, next: Next<Req>) -> S::Future
@@ -270,9 +221,7 @@ impl<S, K, C, O> Running<S, K, C, O> {
         self.progress.resent();
         self.sent = Some(next.withdrawal.sent());
         let attempt = self.progress.attempt();
-        self.policy
-            .observer
-            .observe(&RetryEvent::Resent { attempt });
+        self.policy.observer.observe(&RetryEvent::Resent { attempt });
         self.service.call(next.request)
     }
 
@@ -311,14 +260,7 @@ impl<F, Req, B> State<F, Req, B> {
             return Self::Readying { next };
         }
         let wait = tokio::time::sleep(wait);
-        Self::Waiting {
-            waiting: Box::pin(Waiting {
-                wait,
-                rest,
-                drained: 0,
-                next,
-            }),
-        }
+        Self::Waiting { waiting: Box::pin(Waiting { wait, rest, drained: 0, next }) }
     }
 }
 

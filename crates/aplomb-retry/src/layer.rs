@@ -40,19 +40,10 @@ impl RetryLayer {
     /// Retries that spend one [`Budget`](crate::Budget), or one of many
     /// [`Budgets`](crate::Budgets), under the crate's defaults.
     pub fn new(budget: impl Into<Purse>) -> Self {
-        let settings = Settings {
-            rules: Rules::default(),
-            body_cap: BODY_CAP,
-            keep_records: false,
-        };
+        let settings =
+            Settings { rules: Rules::default(), body_cap: BODY_CAP, keep_records: false };
         let (purse, dice) = (budget.into(), Dice::from_entropy());
-        let policy = Policy {
-            settings,
-            purse,
-            dice,
-            classify: HttpClassifier,
-            observer: (),
-        };
+        let policy = Policy { settings, purse, dice, classify: HttpClassifier, observer: () };
         Self { policy }
     }
 }
@@ -122,42 +113,14 @@ impl<C, O> RetryLayer<C, O> {
 
     /// Tells `observer` what happens.
     pub fn observe<P>(self, observer: P) -> RetryLayer<C, P> {
-        let Policy {
-            settings,
-            purse,
-            dice,
-            classify,
-            ..
-        } = self.policy;
-        RetryLayer {
-            policy: Policy {
-                settings,
-                purse,
-                dice,
-                classify,
-                observer,
-            },
-        }
+        let Policy { settings, purse, dice, classify, .. } = self.policy;
+        RetryLayer { policy: Policy { settings, purse, dice, classify, observer } }
     }
 
     /// Lets `classify` decide what an answer means.
     pub fn classify<D>(self, classify: D) -> RetryLayer<D, O> {
-        let Policy {
-            settings,
-            purse,
-            dice,
-            observer,
-            ..
-        } = self.policy;
-        RetryLayer {
-            policy: Policy {
-                settings,
-                purse,
-                dice,
-                classify,
-                observer,
-            },
-        }
+        let Policy { settings, purse, dice, observer, .. } = self.policy;
+        RetryLayer { policy: Policy { settings, purse, dice, classify, observer } }
     }
 }
 
@@ -166,10 +129,7 @@ impl<S, C: Clone, O: Clone> Layer<S> for RetryLayer<C, O> {
 
     fn layer(&self, inner: S) -> Self::Service {
         // The policy holds handles only: budget and dice are the layer's own, never new ones.
-        Retry {
-            inner,
-            policy: Arc::new(self.policy.clone()),
-        }
+        Retry { inner, policy: Arc::new(self.policy.clone()) }
     }
 }
 

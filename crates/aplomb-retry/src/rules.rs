@@ -51,13 +51,7 @@ impl Rules {
             (own, inherited) => own.or(inherited),
         };
         let attempt = Attempt::FIRST;
-        Progress {
-            call,
-            deadline,
-            delays: None,
-            attempt,
-            free_spent: false,
-        }
+        Progress { call, deadline, delays: None, attempt, free_spent: false }
     }
 
     /// Decides about a failure, in this order: will it pass, can the body be sent again, is that
@@ -111,9 +105,7 @@ impl Rules {
             return Err(Reason::Attempts);
         }
         let wait = self.wait(progress, failure, rng)?;
-        let left = progress
-            .deadline
-            .map_or(Duration::MAX, |deadline| deadline.remaining(now));
+        let left = progress.deadline.map_or(Duration::MAX, |deadline| deadline.remaining(now));
         if left < wait.saturating_add(self.least_useful) {
             return Err(Reason::Time);
         }
@@ -146,10 +138,7 @@ impl Rules {
 
 /// Whether the next attempt could carry the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "the bytes are there or they are not"
-)]
+#[expect(clippy::exhaustive_enums, reason = "the bytes are there or they are not")]
 pub enum BodyIs {
     /// They were kept.
     Kept,
@@ -188,11 +177,7 @@ impl Progress {
 
     /// What a retry after this failure costs: the first stale connection of a call is free.
     pub const fn cost(&self, failure: &Failure) -> Cost {
-        if failure.stale_connection && !self.free_spent {
-            Cost::FREE
-        } else {
-            Cost::of(failure)
-        }
+        if failure.stale_connection && !self.free_spent { Cost::FREE } else { Cost::of(failure) }
     }
 }
 

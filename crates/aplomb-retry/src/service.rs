@@ -22,10 +22,7 @@ pub struct Retry<S, C, O> {
 
 impl<S: Clone, C, O> Clone for Retry<S, C, O> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            policy: Arc::clone(&self.policy),
-        }
+        Self { inner: self.inner.clone(), policy: Arc::clone(&self.policy) }
     }
 }
 
@@ -50,11 +47,7 @@ where
         let clone = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, clone);
 
-        let Settings {
-            rules,
-            body_cap,
-            keep_records,
-        } = &self.policy.settings;
+        let Settings { rules, body_cap, keep_records } = &self.policy.settings;
         let now = time::now();
         let progress = rules.begin(request.call(), Deadline::of(&request, now), now);
         let record = (*keep_records || request.wants_record()).then(CallRecord::default);
@@ -65,15 +58,7 @@ where
         };
         let attempt = ready.call(request);
         let policy = Arc::clone(&self.policy);
-        let call = Running {
-            service: ready,
-            kept,
-            progress,
-            budget,
-            sent: None,
-            record,
-            policy,
-        };
+        let call = Running { service: ready, kept, progress, budget, sent: None, record, policy };
         ResponseFuture::new(attempt, call)
     }
 }

@@ -58,8 +58,5 @@ fn the_price_never_rises_without_a_failure() {
 }
 
 fn spend(budget: &Budget) -> bool {
-    budget
-        .withdraw(Cost::ONE)
-        .map(|withdrawal| withdrawal.sent())
-        .is_some()
+    budget.withdraw(Cost::ONE).map(|withdrawal| withdrawal.sent()).is_some()
 }

@@ -19,27 +19,16 @@ async fn a_rescued_call_tells_what_was_decided_and_paid() {
     let mut asked = request(Method::GET);
     asked.extensions_mut().insert(KeepRecord);
     let stock = Script::new([Act::Answer(503)]);
-    let response = layer()
-        .backoff(steady)
-        .layer(stock)
-        .oneshot(asked)
-        .await
-        .unwrap();
+    let response = layer().backoff(steady).layer(stock).oneshot(asked).await.unwrap();
     let record = response.extensions().get::<CallRecord>().unwrap();
-    assert_eq!(
-        record.to_string(),
-        "attempt 1 failed (transient), 100 in the budget: waited 30 ms"
-    );
+    assert_eq!(record.to_string(), "attempt 1 failed (transient), 100 in the budget: waited 30 ms");
     assert_eq!(record.decisions[0].balance_after.to_string(), "99");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_call_tells_it_beside_its_error() {
     let layer = layer().max_attempts(2).keep_records();
-    let error = layer
-        .layer(Script::always(Act::Reset))
-        .oneshot(request(Method::GET))
-        .await;
+    let error = layer.layer(Script::always(Act::Reset)).oneshot(request(Method::GET)).await;
     let error = error.unwrap_err();
     let record = cause::<CallRecord>(&*error).unwrap();
     assert_eq!(record.decisions.len(), 2);
@@ -49,11 +38,7 @@ async fn a_failed_call_tells_it_beside_its_error() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_does_not_ask_is_told_nothing() {
     let stock = Script::new([Act::Answer(503)]);
-    let response = layer()
-        .layer(stock)
-        .oneshot(request(Method::GET))
-        .await
-        .unwrap();
+    let response = layer().layer(stock).oneshot(request(Method::GET)).await.unwrap();
     assert!(response.extensions().get::<CallRecord>().is_none());
 }
 
@@ -68,13 +53,7 @@ async fn each_class_of_operation_spends_its_own_budget() {
         layer.layer(stock.clone()).oneshot(read).await.unwrap();
         assert_eq!(stock.sends(), sends, "{class:?}");
     }
-    assert_eq!(
-        budgets
-            .of("stock", OperationClass::Read)
-            .balance()
-            .to_string(),
-        "0"
-    );
+    assert_eq!(budgets.of("stock", OperationClass::Read).balance().to_string(), "0");
 }
 
 fn ms(millis: u64) -> Duration {

@@ -14,37 +14,21 @@ async fn a_request_that_is_safe_to_repeat_is_repeated() {
     for method in ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"] {
         let stock = Script::new([Act::Answer(503), Act::Reset]);
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let response = layer()
-            .layer(stock.clone())
-            .oneshot(request(method))
-            .await
-            .unwrap();
+        let response = layer().layer(stock.clone()).oneshot(request(method)).await.unwrap();
         assert_eq!((response.status().as_u16(), stock.sends()), (200, 3));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_post_without_a_key_is_sent_exactly_once_whatever_fails() {
-    let failures = [
-        Act::Answer(500),
-        Act::Answer(503),
-        Act::Pushback(429, "0"),
-        Act::Answer(408),
-        Act::Reset,
-    ];
+    let failures =
+        [Act::Answer(500), Act::Answer(503), Act::Pushback(429, "0"), Act::Answer(408), Act::Reset];
     for method in [Method::POST, Method::PATCH] {
         for failure in &failures {
             for honours in [false, true] {
                 let stock = Script::always(failure.clone());
-                let layer = if honours {
-                    layer().honours_keys()
-                } else {
-                    layer()
-                };
-                let _ = layer
-                    .layer(stock.clone())
-                    .oneshot(request(method.clone()))
-                    .await;
+                let layer = if honours { layer().honours_keys() } else { layer() };
+                let _ = layer.layer(stock.clone()).oneshot(request(method.clone())).await;
                 assert_eq!(stock.sends(), 1, "{method} after {failure:?}");
             }
         }
@@ -54,11 +38,7 @@ async fn a_post_without_a_key_is_sent_exactly_once_whatever_fails() {
 #[tokio::test(start_paused = true)]
 async fn a_post_that_never_left_is_sent_again() {
     let stock = Script::new([Act::Refuse]);
-    let response = layer()
-        .layer(stock.clone())
-        .oneshot(request(Method::POST))
-        .await
-        .unwrap();
+    let response = layer().layer(stock.clone()).oneshot(request(Method::POST)).await.unwrap();
     assert_eq!((response.status().as_u16(), stock.sends()), (200, 2));
 }
 
@@ -66,15 +46,8 @@ async fn a_post_that_never_left_is_sent_again() {
 async fn a_key_alone_is_not_enough_the_operation_must_honour_it() {
     for (honours, sends) in [(false, 1), (true, 3)] {
         let stock = Script::new([Act::Answer(503), Act::Reset]);
-        let layer = if honours {
-            layer().honours_keys()
-        } else {
-            layer()
-        };
-        let _ = layer
-            .layer(stock.clone())
-            .oneshot(keyed(Method::POST))
-            .await;
+        let layer = if honours { layer().honours_keys() } else { layer() };
+        let _ = layer.layer(stock.clone()).oneshot(keyed(Method::POST)).await;
         assert_eq!(stock.sends(), sends);
     }
 }
@@ -82,12 +55,7 @@ async fn a_key_alone_is_not_enough_the_operation_must_honour_it() {
 #[tokio::test(start_paused = true)]
 async fn every_attempt_carries_the_same_key_headers_and_bytes() {
     let stock = Script::new([Act::Answer(503), Act::Reset]);
-    layer()
-        .honours_keys()
-        .layer(stock.clone())
-        .oneshot(keyed(Method::POST))
-        .await
-        .unwrap();
+    layer().honours_keys().layer(stock.clone()).oneshot(keyed(Method::POST)).await.unwrap();
     let arrivals = stock.arrivals();
     assert_eq!(arrivals.len(), 3);
     for arrival in &arrivals {
@@ -100,10 +68,7 @@ async fn every_attempt_carries_the_same_key_headers_and_bytes() {
 #[tokio::test(start_paused = true)]
 async fn a_key_in_flight_elsewhere_is_asked_for_again() {
     let stock = Script::new([Act::Pushback(409, "1")]);
-    let call = layer()
-        .honours_keys()
-        .layer(stock.clone())
-        .oneshot(keyed(Method::POST));
+    let call = layer().honours_keys().layer(stock.clone()).oneshot(keyed(Method::POST));
     assert_eq!(call.await.unwrap().status(), 200);
     assert!(stock.arrivals()[1].at >= std::time::Duration::from_secs(1));
 }
@@ -112,31 +77,17 @@ async fn a_key_in_flight_elsewhere_is_asked_for_again() {
 async fn a_callers_own_mistake_is_not_repeated() {
     for status in [400, 401, 404, 409, 410, 422] {
         let stock = Script::always(Act::Answer(status));
-        let response = layer()
-            .layer(stock.clone())
-            .oneshot(request(Method::GET))
-            .await
-            .unwrap();
+        let response = layer().layer(stock.clone()).oneshot(request(Method::GET)).await.unwrap();
         assert_eq!((response.status().as_u16(), stock.sends()), (status, 1));
-        assert_eq!(
-            response.extensions().get::<NotRetried>(),
-            None,
-            "nothing was refused"
-        );
+        assert_eq!(response.extensions().get::<NotRetried>(), None, "nothing was refused");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_over_the_cap_goes_out_once_and_says_so() {
     let stock = Script::always(Act::Reset);
-    let call = layer()
-        .body_cap(3)
-        .layer(stock.clone())
-        .oneshot(request(Method::PUT));
+    let call = layer().body_cap(3).layer(stock.clone()).oneshot(request(Method::PUT));
     let error = call.await.unwrap_err();
     assert_eq!(cause::<NotRetried>(&*error).unwrap().reason, Reason::Body);
-    assert_eq!(
-        (stock.sends(), &stock.arrivals()[0].body[..]),
-        (1, &b"body"[..])
-    );
+    assert_eq!((stock.sends(), &stock.arrivals()[0].body[..]), (1, &b"body"[..]));
 }

@@ -18,25 +18,15 @@ use tower::{Layer, Service, ServiceExt};
 async fn three_attempts_are_all_there_are() {
     let stock = Script::always(Act::Answer(503));
     // The budget is not what stops it here.
-    let layer = RetryLayer::new(Budget::new(
-        Terms::earning(aplomb_core::Ratio::ONE).cap(100),
-    ));
+    let layer = RetryLayer::new(Budget::new(Terms::earning(aplomb_core::Ratio::ONE).cap(100)));
     let response = layer.layer(stock.clone()).oneshot(get()).await.unwrap();
-    assert_eq!(
-        (reason(&Ok(response)), stock.sends()),
-        (Reason::Attempts, 3)
-    );
+    assert_eq!((reason(&Ok(response)), stock.sends()), (Reason::Attempts, 3));
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_attempt_keeps_nothing_and_repeats_nothing() {
     let stock = Script::always(Act::Answer(503));
-    let response = layer()
-        .max_attempts(1)
-        .layer(stock.clone())
-        .oneshot(get())
-        .await
-        .unwrap();
+    let response = layer().max_attempts(1).layer(stock.clone()).oneshot(get()).await.unwrap();
     assert_eq!((response.status().as_u16(), stock.sends()), (503, 1));
 }
 
@@ -45,19 +35,12 @@ async fn the_answer_that_was_not_retried_comes_back_as_it_came() {
     let stock = Script::always(Act::Answer(501));
     let response = layer().layer(stock).oneshot(get()).await.unwrap();
     assert_eq!(response.status(), 501);
-    assert_eq!(
-        response.into_body().collect().await.unwrap().to_bytes(),
-        "whole"
-    );
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "whole");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_error_that_was_not_retried_is_found_by_its_type() {
-    let result = layer()
-        .max_attempts(2)
-        .layer(Script::always(Act::Reset))
-        .oneshot(get())
-        .await;
+    let result = layer().max_attempts(2).layer(Script::always(Act::Reset)).oneshot(get()).await;
     assert_eq!(reason(&result), Reason::Attempts);
     let error = result.unwrap_err();
     let reset = cause::<std::io::Error>(&*error).unwrap();
@@ -67,9 +50,7 @@ async fn the_error_that_was_not_retried_is_found_by_its_type() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_budget_stops_the_second_retry_of_an_outage() {
     let (stock, heard) = (Script::always(Act::Answer(503)), Heard::default());
-    let layer = RetryLayer::new(Budget::percent(20))
-        .max_attempts(5)
-        .observe(heard.clone());
+    let layer = RetryLayer::new(Budget::percent(20)).max_attempts(5).observe(heard.clone());
     let response = layer.layer(stock.clone()).oneshot(get()).await;
     assert_eq!((reason(&response), stock.sends()), (Reason::Budget, 2));
     assert!(matches!(
@@ -77,10 +58,7 @@ async fn an_empty_budget_stops_the_second_retry_of_an_outage() {
         [
             RetryEvent::Waiting { .. },
             RetryEvent::Resent { .. },
-            RetryEvent::Refused {
-                reason: Reason::Budget,
-                ..
-            }
+            RetryEvent::Refused { reason: Reason::Budget, .. }
         ]
     ));
 }
@@ -89,18 +67,11 @@ async fn an_empty_budget_stops_the_second_retry_of_an_outage() {
 async fn no_attempt_starts_that_could_not_finish() {
     let stock = Script::always(Act::Answer(503));
     let slow = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(2));
-    let layer = layer()
-        .max_attempts(Attempts::UNLIMITED)
-        .backoff(slow)
-        .total(secs(3));
+    let layer = layer().max_attempts(Attempts::UNLIMITED).backoff(slow).total(secs(3));
     let begun = time::now();
     let response = layer.layer(stock.clone()).oneshot(get()).await;
     assert_eq!((reason(&response), stock.sends()), (Reason::Time, 2));
-    assert_eq!(
-        time::now() - begun,
-        secs(2),
-        "it does not sleep towards a refusal"
-    );
+    assert_eq!(time::now() - begun, secs(2), "it does not sleep towards a refusal");
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,9 +79,7 @@ async fn an_inherited_deadline_is_kept() {
     let stock = Script::always(Act::Answer(503));
     let slow = Backoff::exponential(secs(1), secs(1));
     let mut request = get();
-    request
-        .extensions_mut()
-        .insert(Deadline::after(time::now(), Duration::from_millis(900)));
+    request.extensions_mut().insert(Deadline::after(time::now(), Duration::from_millis(900)));
     let layer = layer().backoff(slow).unlimited_total();
     let response = layer.layer(stock.clone()).oneshot(request).await;
     assert_eq!((reason(&response), stock.sends()), (Reason::Time, 1));
@@ -121,10 +90,7 @@ async fn a_pushback_is_waited_for_and_spread() {
     let stock = Script::new([Act::Pushback(503, "2")]);
     layer().layer(stock.clone()).oneshot(get()).await.unwrap();
     let at = stock.arrivals()[1].at;
-    assert!(
-        at >= secs(2) && at <= Duration::from_millis(2_501),
-        "{at:?}"
-    );
+    assert!(at >= secs(2) && at <= Duration::from_millis(2_501), "{at:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,10 +98,7 @@ async fn a_pushback_of_more_than_a_minute_is_surfaced_instead() {
     let stock = Script::always(Act::Pushback(503, "61"));
     let layer = layer().total(secs(3600));
     let response = layer.layer(stock.clone()).oneshot(get()).await.unwrap();
-    assert_eq!(
-        (response.headers()["retry-after"].as_bytes(), stock.sends()),
-        (&b"61"[..], 1)
-    );
+    assert_eq!((response.headers()["retry-after"].as_bytes(), stock.sends()), (&b"61"[..], 1));
     assert_eq!(reason(&Ok(response)), Reason::Time);
 }
 
@@ -151,9 +114,7 @@ async fn a_call_dropped_while_it_waits_gives_its_withdrawal_back() {
     let budget = Budget::percent(20);
     let slow = Backoff::exponential(secs(1), secs(1));
     let service = RetryLayer::new(budget.clone()).backoff(slow);
-    let call = service
-        .layer(Script::always(Act::Answer(503)))
-        .oneshot(get());
+    let call = service.layer(Script::always(Act::Answer(503))).oneshot(get());
     let dropped = tokio::time::timeout(Duration::from_millis(500), call).await;
     assert!(dropped.is_err(), "it was waiting");
     assert!((budget.balance() - 10.0).abs() < f64::EPSILON);
@@ -165,11 +126,7 @@ async fn only_first_tries_earn() {
     let stock = Script::new([Act::Answer(503), Act::Answer(200), Act::Answer(200)]);
     let mut service = RetryLayer::new(budget.clone()).layer(stock);
     service.ready().await.unwrap().call(get()).await.unwrap();
-    assert_eq!(
-        budget.balance().to_string(),
-        "0",
-        "the rescued call earned nothing"
-    );
+    assert_eq!(budget.balance().to_string(), "0", "the rescued call earned nothing");
     service.ready().await.unwrap().call(get()).await.unwrap();
     assert_eq!(budget.balance().to_string(), "0.5");
 }
@@ -191,16 +148,8 @@ async fn two_calls_do_not_wait_alike() {
     for _ in 0..8 {
         let heard = Heard::default();
         let stock = Script::new([Act::Answer(503)]);
-        layer
-            .clone()
-            .observe(heard.clone())
-            .layer(stock)
-            .oneshot(get())
-            .await
-            .unwrap();
-        let RetryEvent::Waiting { wait, .. } = heard.events()[0] else {
-            panic!("it waits first")
-        };
+        layer.clone().observe(heard.clone()).layer(stock).oneshot(get()).await.unwrap();
+        let RetryEvent::Waiting { wait, .. } = heard.events()[0] else { panic!("it waits first") };
         waits.insert(wait);
     }
     assert_eq!(waits.len(), 8);

@@ -34,10 +34,7 @@ impl DependencyMetrics {
         denied: impl Fn(&'static str) -> IntCounter,
         calls: impl Fn(&'static str) -> IntCounter,
     ) -> Self {
-        let denied = Reason::ALL
-            .iter()
-            .map(|&reason| (reason, denied(reason.as_str())))
-            .collect();
+        let denied = Reason::ALL.iter().map(|&reason| (reason, denied(reason.as_str()))).collect();
         let (first_try, rescued, failed) = (calls("first_try"), calls("rescued"), calls("failed"));
         calls("degraded");
         Self {
@@ -56,12 +53,7 @@ impl DependencyMetrics {
     }
 
     fn refused(&self, reason: Reason) {
-        let Counters {
-            denied,
-            exhausted,
-            failed,
-            ..
-        } = &*self.counters;
+        let Counters { denied, exhausted, failed, .. } = &*self.counters;
         failed.inc();
         if let Some((_, counter)) = denied.iter().find(|(of, _)| *of == reason) {
             counter.inc();
@@ -87,9 +79,7 @@ impl Observe<RetryEvent> for DependencyMetrics {
                     (false, _) => {}
                 }
             }
-            RetryEvent::Refused {
-                attempt, reason, ..
-            } => {
+            RetryEvent::Refused { attempt, reason, .. } => {
                 counters.attempts.observe(attempt.number().into());
                 self.refused(reason);
             }

@@ -40,11 +40,7 @@ impl Metrics {
     ///
     /// When a name is taken in `registry`, or the prefix is not fit for a metric name.
     pub fn register(registry: &Registry, prefix: Option<&str>) -> Result<Self, Error> {
-        let mut make = Maker {
-            registry,
-            prefix,
-            described: Vec::new(),
-        };
+        let mut make = Maker { registry, prefix, described: Vec::new() };
         let families = Families {
             registry: registry.clone(),
             resent: make.counter("retry_attempts_total", "Sends after the first.", CALL)?,
@@ -57,11 +53,9 @@ impl Metrics {
             attempts: make.histogram("retry_attempts_per_call", "Sends of a call.", || {
                 Ok(vec![1.0, 2.0, 3.0, 5.0, 8.0])
             })?,
-            waits: make.histogram(
-                "retry_added_wait_seconds",
-                "Waits between attempts.",
-                || exponential_buckets(0.005, 2.0, 12),
-            )?,
+            waits: make.histogram("retry_added_wait_seconds", "Waits between attempts.", || {
+                exponential_buckets(0.005, 2.0, 12)
+            })?,
             calls: make.counter("dependency_calls_total", "Calls by outcome.", OUTCOME)?,
             timeouts: make.counter("dependency_timeout_total", "Answers not in time.", CALL)?,
             replays: make.counter("idempotency_key_reused_total", "Replays.", OPERATION)?,
@@ -73,31 +67,14 @@ impl Metrics {
         // Their layers count on their own from the day they exist; the names are promised now.
         make.counter("circuit_breaker_open_total", "Transitions to open.", CALL)?;
         make.counter("fallback_used_total", "Answers from a fallback.", CALL)?;
-        make.counter(
-            "dead_letter_messages_total",
-            "Requests kept for redrive.",
-            OPERATION,
-        )?;
-        Ok(Self {
-            families: Arc::new(Families {
-                described: make.described,
-                ..families
-            }),
-        })
+        make.counter("dead_letter_messages_total", "Requests kept for redrive.", OPERATION)?;
+        Ok(Self { families: Arc::new(Families { described: make.described, ..families }) })
     }
 
     /// An observer for the layers around one operation of one dependency.
     pub fn dependency(&self, dependency: &str, operation: &str) -> DependencyMetrics {
-        let Families {
-            resent,
-            exhausted,
-            denied,
-            attempts,
-            waits,
-            calls,
-            timeouts,
-            ..
-        } = &*self.families;
+        let Families { resent, exhausted, denied, attempts, waits, calls, timeouts, .. } =
+            &*self.families;
         let labels = [dependency, operation];
         DependencyMetrics::new(
             resent.with_label_values(&labels),
@@ -112,9 +89,7 @@ impl Metrics {
 
     /// An observer for the idempotency layer of one operation.
     pub fn operation(&self, operation: &str) -> OperationMetrics {
-        let Families {
-            replays, conflicts, ..
-        } = &*self.families;
+        let Families { replays, conflicts, .. } = &*self.families;
         OperationMetrics::new(replays.with_label_values(&[operation]), |reason| {
             conflicts.with_label_values(&[operation, reason])
         })
@@ -122,16 +97,9 @@ impl Metrics {
 
     /// Serves the balance of `budget` from now on.
     pub fn watch_budget(&self, dependency: &str, operation: &str, budget: &Budget) {
-        let gauge = self
-            .families
-            .balances
-            .with_label_values(&[dependency, operation]);
+        let gauge = self.families.balances.with_label_values(&[dependency, operation]);
         gauge.set(budget.balance());
-        let mut budgets = self
-            .families
-            .budgets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut budgets = self.families.budgets.lock().unwrap_or_else(PoisonError::into_inner);
         budgets.push((gauge, budget.clone()));
     }
 
@@ -141,11 +109,8 @@ impl Metrics {
     ///
     /// When a collector of the registry yields what the format does not allow.
     pub fn encode(&self) -> Result<String, Error> {
-        for (gauge, budget) in &*self
-            .families
-            .budgets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        for (gauge, budget) in
+            &*self.families.budgets.lock().unwrap_or_else(PoisonError::into_inner)
         {
             gauge.set(budget.balance());
         }
@@ -155,7 +120,7 @@ impl Metrics {
         let mut page = String::from_utf8_lossy(&page).into_owned();
         for (name, kind, help) in &self.families.described {
             if !gathered.iter().any(|family| family.name() == name) {
-                page.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+                page += &described(name, kind, help);
             }
         }
         Ok(page)
@@ -163,6 +128,10 @@ impl Metrics {
 
     /// The media type of that page.
     pub const MEDIA_TYPE: &str = prometheus::TEXT_FORMAT;
+}
+
+fn described(name: &str, kind: &str, help: &str) -> String {
+    format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")
 }
 
 struct Maker<'a> {
@@ -216,8 +185,7 @@ impl Maker<'_> {
     }
 
     fn name(&self, name: &str) -> String {
-        self.prefix
-            .map_or_else(|| name.to_owned(), |prefix| format!("{prefix}_{name}"))
+        self.prefix.map_or_else(|| name.to_owned(), |prefix| format!("{prefix}_{name}"))
     }
 }
 

@@ -13,10 +13,7 @@ pub struct OperationMetrics {
 
 impl OperationMetrics {
     pub(crate) fn new(replays: IntCounter, conflicts: impl Fn(&'static str) -> IntCounter) -> Self {
-        let conflicts = CONFLICTS
-            .iter()
-            .map(|event| (*event, conflicts(event.as_str())))
-            .collect();
+        let conflicts = CONFLICTS.iter().map(|event| (*event, conflicts(event.as_str()))).collect();
         Self { replays, conflicts }
     }
 }
@@ -26,11 +23,7 @@ impl Observe<IdempotencyEvent> for OperationMetrics {
         if *event == IdempotencyEvent::Replayed {
             self.replays.inc();
         }
-        if let Some((_, counter)) = self
-            .conflicts
-            .iter()
-            .find(|(conflict, _)| conflict == event)
-        {
+        if let Some((_, counter)) = self.conflicts.iter().find(|(conflict, _)| conflict == event) {
             counter.inc();
         }
     }

@@ -23,10 +23,7 @@ fn every_promised_name_is_served_before_anything_happened() {
         "idempotency_key_reused_total",
         "dead_letter_messages_total",
     ] {
-        assert!(
-            page.contains(&format!("# TYPE {name} counter")),
-            "{name} in\n{page}"
-        );
+        assert!(page.contains(&format!("# TYPE {name} counter")), "{name} in\n{page}");
     }
 }
 
@@ -35,18 +32,9 @@ fn a_rescued_call_counts_its_sends_and_its_wait() {
     let metrics = metrics();
     let reserve = metrics.dependency("inventory", "reserve");
     let (failed, wait) = (Attempt::FIRST, Duration::from_millis(30));
-    reserve.observe(&RetryEvent::Waiting {
-        failed,
-        failure: transient(),
-        wait,
-    });
-    reserve.observe(&RetryEvent::Resent {
-        attempt: failed.next(),
-    });
-    reserve.observe(&RetryEvent::Done {
-        attempt: failed.next(),
-        success: true,
-    });
+    reserve.observe(&RetryEvent::Waiting { failed, failure: transient(), wait });
+    reserve.observe(&RetryEvent::Resent { attempt: failed.next() });
+    reserve.observe(&RetryEvent::Done { attempt: failed.next(), success: true });
     assert_served(
         &metrics,
         r#"retry_attempts_total{dependency="inventory",operation="reserve"} 1"#,
@@ -65,11 +53,7 @@ fn only_a_call_whose_limits_ran_out_is_exhausted() {
     let reserve = metrics.dependency("inventory", "reserve");
     for reason in [Reason::Budget, Reason::Unsafe] {
         let attempt = Attempt::FIRST;
-        reserve.observe(&RetryEvent::Refused {
-            attempt,
-            failure: transient(),
-            reason,
-        });
+        reserve.observe(&RetryEvent::Refused { attempt, failure: transient(), reason });
     }
     assert_served(
         &metrics,
@@ -96,17 +80,11 @@ fn only_what_was_sent_and_not_answered_is_a_timeout() {
 fn replays_and_conflicts_are_told_apart() {
     let metrics = metrics();
     let orders = metrics.operation("POST /orders");
-    for event in [
-        IdempotencyEvent::Claimed,
-        IdempotencyEvent::Replayed,
-        IdempotencyEvent::Mismatch,
-    ] {
+    for event in [IdempotencyEvent::Claimed, IdempotencyEvent::Replayed, IdempotencyEvent::Mismatch]
+    {
         orders.observe(&event);
     }
-    assert_served(
-        &metrics,
-        r#"idempotency_key_reused_total{operation="POST /orders"} 1"#,
-    );
+    assert_served(&metrics, r#"idempotency_key_reused_total{operation="POST /orders"} 1"#);
     assert_served(&metrics, r#"reason="mismatch"} 1"#);
     assert_served(&metrics, r#"reason="in_flight"} 0"#);
 }

@@ -69,9 +69,7 @@ where
 {
     fn apply(&self, inner: Inner) -> Outer {
         let service = self.0.layer(inner);
-        let erased = service
-            .map_response(|response| response.map(erase))
-            .map_err(Into::into);
+        let erased = service.map_response(|response| response.map(erase)).map_err(Into::into);
         Outer::new(erased)
     }
 

@@ -16,9 +16,7 @@ pub(crate) async fn before_the_first_poll(trial: &Trial<'_>) -> Verdict {
         drop_after(&mut stage, 0).await?;
         nothing_is_left(&stage, "a future was dropped before its first poll").await?;
     }
-    stage
-        .call_once_more("after futures were dropped before their first poll")
-        .await
+    stage.call_once_more("after futures were dropped before their first poll").await
 }
 
 pub(crate) async fn while_pending(trial: &Trial<'_>) -> Verdict {
@@ -36,15 +34,9 @@ pub(crate) async fn while_pending(trial: &Trial<'_>) -> Verdict {
         ensure(stage.probe.calls() == calls + 1, || {
             "the call never reached the inner service".into()
         })?;
-        nothing_is_left(
-            &stage,
-            "a future was dropped while the inner one was pending",
-        )
-        .await?;
+        nothing_is_left(&stage, "a future was dropped while the inner one was pending").await?;
     }
-    stage
-        .call_once_more("after futures were dropped while pending")
-        .await
+    stage.call_once_more("after futures were dropped while pending").await
 }
 
 pub(crate) async fn at_every_poll(trial: &Trial<'_>) -> Verdict {
@@ -72,9 +64,7 @@ pub(crate) async fn of_unread_responses(trial: &Trial<'_>) -> Verdict {
         drop_after(&mut stage, POLLS_MAX).await?;
         nothing_is_left(&stage, "a response was dropped unread").await?;
     }
-    stage
-        .call_once_more("after responses were dropped unread")
-        .await
+    stage.call_once_more("after responses were dropped unread").await
 }
 
 /// Makes a call and drops its future after so many polls, and whether it had ended by then.
@@ -130,9 +120,7 @@ async fn begin(stage: &mut Stage<'_>) -> Result<Call, String> {
 async fn nothing_is_left(stage: &Stage<'_>, after: &str) -> Verdict {
     settle().await;
     let counts = stage.probe.counts();
-    ensure(counts.live == 0, || {
-        format!("{after}, and {} inner futures live on", counts.live)
-    })?;
+    ensure(counts.live == 0, || format!("{after}, and {} inner futures live on", counts.live))?;
     let must_end = stage.contract.detached;
     ensure(!must_end || counts.interrupted == 0, || {
         format!("{after}, and the work inside was dropped instead of finished")

@@ -167,11 +167,7 @@ pub struct Breach {
 
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            layer,
-            clause,
-            seen,
-        } = self;
+        let Self { layer, clause, seen } = self;
         write!(f, "the layer `{layer}` breaks {clause}\n  seen: {seen}")
     }
 }

@@ -218,11 +218,7 @@ impl Contract {
             trial::settle().await;
             verdict.unwrap_or_else(|panic| Err(format!("it panicked: {}", trial::text(&*panic))))
         });
-        let breach = |clause, seen| Breach {
-            layer: self.name.clone(),
-            clause,
-            seen,
-        };
+        let breach = |clause, seen| Breach { layer: self.name.clone(), clause, seen };
         match (trial.violation(), verdict) {
             (Some(violation), _) => Err(breach(violation.clause(), violation.to_string())),
             (None, Err(seen)) => Err(breach(clause, seen)),

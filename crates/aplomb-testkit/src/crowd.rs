@@ -66,9 +66,7 @@ async fn all_end(stage: &Stage<'_>, service: Outer) -> Verdict {
         answered += u32::from(matches!(ended, Ended::Answered(_)));
         kept.push(service);
     }
-    ensure(answered > 0, || {
-        format!("none of {CALLERS} calls was answered")
-    })?;
+    ensure(answered > 0, || format!("none of {CALLERS} calls was answered"))?;
     let mut service = service;
     let ended = send(&mut service, stage.contract.request()).await;
     allowed(&ended, "the call after many")
@@ -76,9 +74,7 @@ async fn all_end(stage: &Stage<'_>, service: Outer) -> Verdict {
 
 /// A refusal or a failure is an end; waiting for ever is none.
 fn allowed(ended: &Ended, call: &str) -> Verdict {
-    ensure(!matches!(ended, Ended::Stuck | Ended::Panicked(_)), || {
-        format!("{call} {ended}")
-    })
+    ensure(!matches!(ended, Ended::Stuck | Ended::Panicked(_)), || format!("{call} {ended}"))
 }
 
 /// How many call at once.

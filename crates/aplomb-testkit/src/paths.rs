@@ -30,9 +30,7 @@ pub(crate) async fn clones_stand_alone(trial: &Trial<'_>) -> Verdict {
     tokio::task::yield_now().await;
 
     let mut clone = stage.service.clone();
-    stage
-        .call_once_more("while a call on a clone waits")
-        .await?;
+    stage.call_once_more("while a call on a clone waits").await?;
     hanging.abort();
     drop(stage.service);
     let ended = send(&mut clone, trial.contract.request()).await;
@@ -50,9 +48,7 @@ pub(crate) async fn errors_keep_their_cause(trial: &Trial<'_>) -> Verdict {
             Ended::Failed(error) => cause(&**error) == Some(&ProbeError::Call),
             ended => trial.contract.answers_errors && ended.is_server_error(),
         };
-        ensure(found, || {
-            format!("the inner error is not found by `cause`: the call {ended}")
-        })?;
+        ensure(found, || format!("the inner error is not found by `cause`: the call {ended}"))?;
     }
     Ok(())
 }
@@ -64,9 +60,7 @@ pub(crate) async fn responses_pass(trial: &Trial<'_>) -> Verdict {
         stage.probe.usually(Act::Answer(status));
         let ended = stage.call().await;
         let Ended::Answered(response) = ended else {
-            return Err(format!(
-                "with an inner answer of {status}, the call {ended}"
-            ));
+            return Err(format!("with an inner answer of {status}, the call {ended}"));
         };
         let number = response.headers().get(CALL);
         let number = number.and_then(|value| value.to_str().ok()?.parse().ok());
@@ -75,16 +69,12 @@ pub(crate) async fn responses_pass(trial: &Trial<'_>) -> Verdict {
         };
         let (expected, _) = Act::answer(status, number).into_parts();
         let (came, body) = response.into_parts();
-        ensure(came.status == status, || {
-            format!("{status} became {}", came.status)
-        })?;
+        ensure(came.status == status, || format!("{status} became {}", came.status))?;
         ensure(came.headers == expected.headers, || {
             format!("headers {:?} became {:?}", expected.headers, came.headers)
         })?;
         let text = format!("answer {number}");
-        ensure(body == text, || {
-            format!("the body {text:?} became {body:?}")
-        })?;
+        ensure(body == text, || format!("the body {text:?} became {body:?}"))?;
     }
     Ok(())
 }
@@ -106,23 +96,17 @@ pub(crate) async fn requests_pass(trial: &Trial<'_>) -> Verdict {
     ensure(came.method() == sent.method(), || {
         format!("the method {} became {}", sent.method(), came.method())
     })?;
-    ensure(came.uri() == sent.uri(), || {
-        format!("the URI {} became {}", sent.uri(), came.uri())
-    })?;
+    ensure(came.uri() == sent.uri(), || format!("the URI {} became {}", sent.uri(), came.uri()))?;
     for name in sent.headers().keys() {
         let values = |request: &Request| {
             let values = request.headers().get_all(name).iter();
             values.cloned().collect::<Vec<_>>()
         };
         let (left, arrived) = (values(&sent), values(&came));
-        ensure(left == arrived, || {
-            format!("the header `{name}` {left:?} became {arrived:?}")
-        })?;
+        ensure(left == arrived, || format!("the header `{name}` {left:?} became {arrived:?}"))?;
     }
     let (left, arrived) = (bytes(sent).await, bytes(came).await);
-    ensure(left == arrived, || {
-        format!("the body {left:?} became {arrived:?}")
-    })
+    ensure(left == arrived, || format!("the body {left:?} became {arrived:?}"))
 }
 
 async fn bytes(request: Request) -> Bytes {

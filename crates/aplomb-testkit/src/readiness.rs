@@ -25,12 +25,8 @@ pub(crate) async fn is_passed_up(trial: &Trial<'_>) -> Verdict {
 
     stage.probe.readiness(Readiness::Ready);
     settle().await;
-    ensure(woken.is_woken(), || {
-        "the inner service became ready and nobody was woken".into()
-    })?;
-    stage
-        .call_once_more("once the inner service was ready")
-        .await
+    ensure(woken.is_woken(), || "the inner service became ready and nobody was woken".into())?;
+    stage.call_once_more("once the inner service was ready").await
 }
 
 pub(crate) async fn errors_pass_up(trial: &Trial<'_>) -> Verdict {
@@ -49,9 +45,7 @@ pub(crate) async fn errors_pass_up(trial: &Trial<'_>) -> Verdict {
     ensure(is_readiness_error(&ended, answers_errors), || {
         format!("the inner `poll_ready` failed and the call {ended}")
     })?;
-    ensure(stage.probe.calls() == 0, || {
-        "a service whose readiness had failed was called".into()
-    })?;
+    ensure(stage.probe.calls() == 0, || "a service whose readiness had failed was called".into())?;
 
     // The same before another attempt, where there is one.
     let mut stage = trial.stage(Inside::Bare);
@@ -64,10 +58,9 @@ pub(crate) async fn errors_pass_up(trial: &Trial<'_>) -> Verdict {
     let call = stage.service.call(request);
     probe.readiness(Readiness::Fails);
     let ended = crate::trial::end(async { read(call.await?).await }).await;
-    ensure(
-        ended.is_server_error() || is_readiness_error(&ended, answers_errors),
-        || format!("readiness failed before a second attempt and the call {ended}"),
-    )
+    ensure(ended.is_server_error() || is_readiness_error(&ended, answers_errors), || {
+        format!("readiness failed before a second attempt and the call {ended}")
+    })
 }
 
 fn is_readiness_error(ended: &Ended, answers_errors: bool) -> bool {
@@ -100,9 +93,7 @@ pub(crate) async fn is_spent_by_a_call(trial: &Trial<'_>) -> Verdict {
     stage.probe.readiness(Readiness::Ready);
     stage.call_once_more("after a call").await?;
     let calls = stage.probe.calls();
-    ensure(calls == 2, || {
-        format!("2 calls became {calls} calls inside")
-    })
+    ensure(calls == 2, || format!("2 calls became {calls} calls inside"))
 }
 
 pub(crate) async fn is_not_cloned(trial: &Trial<'_>) -> Verdict {
@@ -141,9 +132,7 @@ pub(crate) async fn is_given_back(trial: &Trial<'_>) -> Verdict {
         })?;
         drop(other);
     }
-    stage
-        .call_once_more("after services were dropped ready")
-        .await
+    stage.call_once_more("after services were dropped ready").await
 }
 
 pub(crate) async fn refusals_hold_nothing(trial: &Trial<'_>) -> Verdict {
@@ -163,9 +152,7 @@ pub(crate) async fn refusals_hold_nothing(trial: &Trial<'_>) -> Verdict {
                 "a call to be refused reached the inner service".into()
             })?;
         }
-        stage
-            .call_once_more("while a service that refused its calls is kept")
-            .await?;
+        stage.call_once_more("while a service that refused its calls is kept").await?;
     }
     Ok(())
 }
@@ -175,18 +162,14 @@ pub(crate) async fn only_the_ready_are_called(trial: &Trial<'_>) -> Verdict {
     stage.probe.readiness_polls(2);
     stage.probe.steps(1);
     stage.probe.every(2, Act::UNAVAILABLE);
-    stage
-        .probe
-        .next([Act::UNAVAILABLE, Act::Fail, Act::Reset, Act::Reset]);
+    stage.probe.next([Act::UNAVAILABLE, Act::Fail, Act::Reset, Act::Reset]);
     for call in 1..=CALLS {
         let ended = stage.call().await;
         ensure(!matches!(ended, Ended::Stuck | Ended::Panicked(_)), || {
             format!("call {call} {ended}")
         })?;
     }
-    ensure(stage.probe.calls() > 0, || {
-        "no call reached the inner service at all".into()
-    })
+    ensure(stage.probe.calls() > 0, || "no call reached the inner service at all".into())
 }
 
 /// What readiness becomes, or nothing when it stays pending.

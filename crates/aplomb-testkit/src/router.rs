@@ -42,18 +42,10 @@ impl Mounted {
     fn new(value: &LayerValue, probe: &Probe, mount: fn(Router, Translated) -> Router) -> Self {
         let probe = probe.clone();
         let handler = any(move |request| handle(probe, request));
-        let router = Router::new()
-            .route("/", handler.clone())
-            .route("/{*rest}", handler);
+        let router = Router::new().route("/", handler.clone()).route("/{*rest}", handler);
         let applications = Arc::default();
-        let layer = Translated {
-            value: value.clone(),
-            applications: Arc::clone(&applications),
-        };
-        Self {
-            router: mount(router, layer),
-            applications,
-        }
+        let layer = Translated { value: value.clone(), applications: Arc::clone(&applications) };
+        Self { router: mount(router, layer), applications }
     }
 
     /// The router as it is: the layer is applied for each request.
@@ -186,11 +178,7 @@ mod tests {
         let connections = [mounted.connection(), mounted.connection()];
         let before = mounted.applications();
         for connection in connections {
-            connection
-                .clone()
-                .oneshot(Request::default())
-                .await
-                .unwrap();
+            connection.clone().oneshot(Request::default()).await.unwrap();
             connection.oneshot(Request::default()).await.unwrap();
         }
         assert!(before >= 2, "once for each connection");

@@ -22,11 +22,7 @@ pub struct ProbeService {
 
 impl ProbeService {
     pub(crate) fn new(probe: Probe) -> Self {
-        Self {
-            probe,
-            ready: false,
-            polls: 0,
-        }
+        Self { probe, ready: false, polls: 0 }
     }
 }
 
@@ -79,11 +75,7 @@ impl Service<Request> for ProbeService {
         if act == Act::PanicInCall {
             panic_quietly();
         }
-        let todo = if was_ready {
-            Todo::Act(act)
-        } else {
-            Todo::Refuse
-        };
+        let todo = if was_ready { Todo::Act(act) } else { Todo::Refuse };
         ProbeFuture::new(self.probe.clone(), call, steps, todo)
     }
 }
@@ -114,13 +106,7 @@ impl ProbeFuture {
         counts.live += 1;
         counts.live_max = counts.live_max.max(counts.live);
         drop(state);
-        Self {
-            probe,
-            call,
-            steps,
-            todo,
-            begun: false,
-        }
+        Self { probe, call, steps, todo, begun: false }
     }
 }
 

@@ -27,23 +27,15 @@ pub(crate) async fn state_is_shared(trial: &Trial<'_>) -> Verdict {
     for way in Way::ALL {
         let (value, probe) = (trial.contract.layer_value(), trial.probe());
         let source = Source::new(way, &value, &probe);
-        let requests = (0..REQUESTS_MAX)
-            .map(|_| trial.contract.request())
-            .collect();
-        let applied = Applied {
-            probe,
-            source: Arc::new(source),
-            requests: Arc::new(Mutex::new(requests)),
-        };
+        let requests = (0..REQUESTS_MAX).map(|_| trial.contract.request()).collect();
+        let applied =
+            Applied { probe, source: Arc::new(source), requests: Arc::new(Mutex::new(requests)) };
         let proved = tokio::time::timeout(PATIENCE, proof(applied.clone())).await;
         let proved = proved.unwrap_or_else(|_| Err("it never ended".into()));
         proved.map_err(|error| format!("{}: {error}", way.says()))?;
         let times = applied.source.times();
         ensure(times > 1, || {
-            format!(
-                "{}: the proof used {times} services, it needs 2",
-                way.says()
-            )
+            format!("{}: the proof used {times} services, it needs 2", way.says())
         })?;
     }
     Ok(())
@@ -162,9 +154,7 @@ impl Source {
         match self.way {
             Way::Clone => {
                 let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-                first
-                    .get_or_insert_with(|| self.value.apply(inner()))
-                    .clone()
+                first.get_or_insert_with(|| self.value.apply(inner())).clone()
             }
             Way::Layer => self.value.apply(inner()),
             Way::ClonedLayer => self.value.copy().apply(inner()),

@@ -33,21 +33,14 @@ pub(crate) struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     pub(crate) fn new(contract: &'a Contract) -> Self {
-        Self {
-            contract,
-            probes: RefCell::default(),
-        }
+        Self { contract, probes: RefCell::default() }
     }
 
     /// A new layer around a new probe.
     pub(crate) fn stage(&self, inside: Inside) -> Stage<'_> {
         let probe = self.probe();
         let service = self.contract.layer_value().apply(inside.service(&probe));
-        Stage {
-            contract: self.contract,
-            probe,
-            service,
-        }
+        Stage { contract: self.contract, probe, service }
     }
 
     pub(crate) fn probe(&self) -> Probe {

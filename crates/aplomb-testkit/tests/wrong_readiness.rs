@@ -19,12 +19,8 @@ fn ready_without_asking_is_caught() {
 
 #[test]
 fn a_waker_that_is_lost_is_caught() {
-    let layer = || {
-        written(
-            |service, _| passed(service, &mut Context::from_waker(Waker::noop())),
-            calls,
-        )
-    };
+    let layer =
+        || written(|service, _| passed(service, &mut Context::from_waker(Waker::noop())), calls);
     let breach = breaks(Clause::ReadinessIsPassedUp, layer);
     assert!(breach.seen.contains("nobody was woken"), "{breach}");
 }
@@ -137,19 +133,14 @@ fn a_refusal_that_lets_the_ready_service_go_passes() {
             inner.call(request)
         })
     };
-    Contract::new("refusing", layer)
-        .refuses(|_| deletion())
-        .check();
+    Contract::new("refusing", layer).refuses(|_| deletion()).check();
 }
 
 #[test]
 fn a_refusal_that_is_none_is_caught() {
     let contract = Contract::new("meek", || written(passed, calls)).refuses(|_| deletion());
     let breach = contract.judge(Clause::RefusalsHoldNothing).unwrap_err();
-    assert!(
-        breach.seen.contains("reached the inner service"),
-        "{breach}"
-    );
+    assert!(breach.seen.contains("reached the inner service"), "{breach}");
 }
 
 #[test]
@@ -193,11 +184,9 @@ fn a_ready_service_that_is_kept_while_its_clone_is_called_is_caught() {
             Box::pin(async move { clone.ready().await?.call(request).await })
         })
     };
-    for clause in [
-        Clause::ReadinessIsSpentByACall,
-        Clause::WorksAroundALimit,
-        Clause::WorksAroundABuffer,
-    ] {
+    for clause in
+        [Clause::ReadinessIsSpentByACall, Clause::WorksAroundALimit, Clause::WorksAroundABuffer]
+    {
         breaks(clause, layer);
     }
 }

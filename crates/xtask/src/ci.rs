@@ -58,19 +58,13 @@ fn each_alone(metadata: &Metadata) -> Step {
 }
 
 fn is_published(package: &Package) -> bool {
-    package
-        .publish
-        .as_ref()
-        .is_none_or(|registries| !registries.is_empty())
+    package.publish.as_ref().is_none_or(|registries| !registries.is_empty())
 }
 
 fn checks<'a>(package: &str, features: impl Iterator<Item = &'a str>) -> Vec<Line> {
     let bare = Line::cargo(&["check", "--package", package, "--no-default-features"]);
     let with = |feature: &str| bare.clone().args(&["--features".into(), feature.into()]);
-    let with_each: Vec<Line> = features
-        .filter(|&name| name != "default")
-        .map(with)
-        .collect();
+    let with_each: Vec<Line> = features.filter(|&name| name != "default").map(with).collect();
     [vec![bare], with_each].concat()
 }
 
@@ -98,9 +92,7 @@ mod tests {
         let lines = each_alone(&metadata).lines;
         let names = |name: &str| {
             let package = format!(" --package {name} ");
-            lines
-                .iter()
-                .any(|line| format!("{line} ").contains(&package))
+            lines.iter().any(|line| format!("{line} ").contains(&package))
         };
         assert!(names("aplomb-core"));
         assert!(!names("xtask") && !names("aplomb-tests"));
@@ -110,10 +102,6 @@ mod tests {
     fn no_step_sets_flags_that_rebuild_the_dependencies() {
         let steps = [format(), lints(), docs(), deny::rules()];
         let lines = steps.iter().flat_map(|step| &step.lines);
-        assert!(
-            lines
-                .map(ToString::to_string)
-                .all(|line| !line.contains("RUSTFLAGS="))
-        );
+        assert!(lines.map(ToString::to_string).all(|line| !line.contains("RUSTFLAGS=")));
     }
 }

@@ -17,9 +17,6 @@ pub(crate) fn step() -> Step {
     };
     Step::new(
         "loom",
-        [
-            model("aplomb-retry", &["--test", "loom"]),
-            model("aplomb-backoff", &["--lib", "loom"]),
-        ],
+        [model("aplomb-retry", &["--test", "loom"]), model("aplomb-backoff", &["--lib", "loom"])],
     )
 }

@@ -57,10 +57,8 @@ fn main() -> ExitCode {
 ///
 /// A program started without cargo falls back to the folder it stands in.
 fn workspace() -> PathBuf {
-    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(
-        || PathBuf::from("."),
-        |here| PathBuf::from(here).join("../.."),
-    )
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from("."), |here| PathBuf::from(here).join("../.."))
 }
 
 #[cfg(test)]
@@ -77,9 +75,7 @@ mod tests {
     #[test]
     fn what_stands_behind_the_dashes_reaches_the_test_runner() {
         let chore = Chore::try_parse_from(["xtask", "test", "--", "a_probe", "--no-capture"]);
-        let Ok(Chore::Test(args)) = chore else {
-            panic!("`test` takes arguments for the runner")
-        };
+        let Ok(Chore::Test(args)) = chore else { panic!("`test` takes arguments for the runner") };
         assert_eq!(args.runner, ["a_probe", "--no-capture"]);
     }
 }

@@ -121,11 +121,7 @@ fn missing_mends(needs: &[Need], is_there: impl Fn(&str) -> bool) -> Vec<String>
 }
 
 fn mend(need: &Need) -> String {
-    let Need {
-        program,
-        source,
-        why,
-    } = need;
+    let Need { program, source, why } = need;
     match source {
         Source::Debian(package) => format!(
             "`{program}` is missing ({why}): `apt-get install {package}` as root on Debian, \
@@ -151,11 +147,8 @@ mod tests {
         source: Source::Debian("redis-server"),
         why: "a store's tests start one",
     };
-    const TOOL: Need = Need {
-        program: "cargo-tool",
-        source: Source::Crate("cargo-tool"),
-        why: "it checks",
-    };
+    const TOOL: Need =
+        Need { program: "cargo-tool", source: Source::Crate("cargo-tool"), why: "it checks" };
 
     fn typed(lines: &[Line]) -> Vec<String> {
         lines.iter().map(ToString::to_string).collect()
@@ -163,10 +156,7 @@ mod tests {
 
     #[test]
     fn what_is_there_is_not_installed_again() {
-        assert_eq!(
-            missing(&[DATABASE, CACHE], |program| program == "redis-server"),
-            [DATABASE]
-        );
+        assert_eq!(missing(&[DATABASE, CACHE], |program| program == "redis-server"), [DATABASE]);
         assert!(missing(&[DATABASE, CACHE, TOOL], |_| true).is_empty());
     }
 
@@ -186,20 +176,13 @@ mod tests {
     fn sudo_never_asks_for_a_password() {
         let lines = typed(&installs(&[CACHE], Hands::Sudo));
         assert_eq!(lines.len(), 2);
-        assert!(
-            lines
-                .iter()
-                .all(|line| line.starts_with("sudo -n env DEBIAN_FRONTEND="))
-        );
+        assert!(lines.iter().all(|line| line.starts_with("sudo -n env DEBIAN_FRONTEND=")));
     }
 
     #[test]
     fn tied_hands_still_install_crates_and_say_what_else_is_missing() {
         let needs = [DATABASE, TOOL];
-        assert_eq!(
-            typed(&installs(&needs, Hands::Tied)),
-            ["cargo install cargo-tool --locked"]
-        );
+        assert_eq!(typed(&installs(&needs, Hands::Tied)), ["cargo install cargo-tool --locked"]);
         let mends = missing_mends(&needs, |program| program == "cargo-tool");
         assert_eq!(mends.len(), 1, "{mends:?}");
         assert!(mends[0].contains("`pg_ctlcluster` is missing (a store's tests start one)"));

@@ -22,10 +22,7 @@ impl Report {
     /// Runs the step; for each of its lines that fails, keeps the line that repeats it.
     pub(crate) fn run(&mut self, step: &Step) {
         self.judge(step, |failed| {
-            failed
-                .iter()
-                .map(|line| format!("repeat it with: {line}"))
-                .collect()
+            failed.iter().map(|line| format!("repeat it with: {line}")).collect()
         });
     }
 
@@ -38,30 +35,18 @@ impl Report {
         println!("\n== {}", step.title);
         let start = now();
         let mends = judge(step.run());
-        self.rows.push(Row {
-            title: step.title.clone(),
-            took: start.elapsed(),
-            mends,
-        });
+        self.rows.push(Row { title: step.title.clone(), took: start.elapsed(), mends });
     }
 
     /// Notes what could not even be tried.
     pub(crate) fn fail(&mut self, title: impl Into<String>, mends: Vec<String>) {
-        self.rows.push(Row {
-            title: title.into(),
-            took: Duration::ZERO,
-            mends,
-        });
+        self.rows.push(Row { title: title.into(), took: Duration::ZERO, mends });
     }
 
     /// Prints the table; fails when a row did.
     pub(crate) fn conclude(self) -> ExitCode {
         println!("\n{self}");
-        if self.is_well() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        }
+        if self.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     fn is_well(&self) -> bool {
@@ -87,9 +72,7 @@ impl fmt::Display for Report {
         }
         for row in self.rows.iter().filter(|row| !row.is_well()) {
             writeln!(f, "\n{} failed", row.title)?;
-            row.mends
-                .iter()
-                .try_for_each(|mend| writeln!(f, "  {mend}"))?;
+            row.mends.iter().try_for_each(|mend| writeln!(f, "  {mend}"))?;
         }
         Ok(())
     }
@@ -132,10 +115,7 @@ tools failed
     #[test]
     fn a_failed_line_is_named_with_the_way_to_repeat_it() {
         let mut report = Report::default();
-        report.run(&Step::new(
-            "two",
-            [Line::new("true", &[]), Line::new("false", &["-x"])],
-        ));
+        report.run(&Step::new("two", [Line::new("true", &[]), Line::new("false", &["-x"])]));
         assert_eq!(report.rows[0].mends, ["repeat it with: false -x"]);
     }
 

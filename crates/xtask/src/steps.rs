@@ -11,10 +11,7 @@ pub(crate) struct Step {
 
 impl Step {
     pub(crate) fn new(title: impl Into<String>, lines: impl IntoIterator<Item = Line>) -> Self {
-        Self {
-            title: title.into(),
-            lines: lines.into_iter().collect(),
-        }
+        Self { title: title.into(), lines: lines.into_iter().collect() }
     }
 
     /// Runs every line, also past a failure, so that one run tells all that is wrong.
@@ -72,10 +69,7 @@ impl Line {
 
     fn command(&self) -> Command {
         let mut command = Command::new(program(&self.program));
-        command
-            .args(&self.args)
-            .envs(self.env.iter().copied())
-            .stdin(Stdio::null());
+        command.args(&self.args).envs(self.env.iter().copied()).stdin(Stdio::null());
         // Cargo tells us about *our* package in variables that build scripts look at: handed on,
         // they would make cargo build again what a person has just built by hand.
         for (name, _) in std::env::vars_os() {
@@ -93,9 +87,7 @@ impl fmt::Display for Line {
             write!(f, "{name}={} ", quoted(value))?;
         }
         f.write_str(&self.program)?;
-        self.args
-            .iter()
-            .try_for_each(|arg| write!(f, " {}", quoted(arg)))
+        self.args.iter().try_for_each(|arg| write!(f, " {}", quoted(arg)))
     }
 }
 

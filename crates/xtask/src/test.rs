@@ -70,10 +70,7 @@ mod tests {
         );
         assert_eq!(
             typed(&[], false),
-            [
-                "cargo test --lib --bins --tests --workspace --all-features --no-fail-fast",
-                doctests
-            ]
+            ["cargo test --lib --bins --tests --workspace --all-features --no-fail-fast", doctests]
         );
     }
 

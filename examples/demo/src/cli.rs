@@ -91,13 +91,7 @@ mod tests {
     fn a_base_url_is_plain_http_without_a_path() {
         assert!(base_url("http://127.0.0.1:7001").is_ok());
         assert!(base_url("http://stock/").is_ok());
-        for wrong in [
-            "127.0.0.1:7001",
-            "https://stock",
-            "http://stock/x",
-            "/x",
-            "",
-        ] {
+        for wrong in ["127.0.0.1:7001", "https://stock", "http://stock/x", "/x", ""] {
             assert!(base_url(wrong).is_err(), "{wrong}");
         }
     }

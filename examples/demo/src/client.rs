@@ -49,10 +49,8 @@ impl Client {
 
     /// A customer's click. The same key with another click is the same order.
     pub(crate) async fn order(&self, key: &str, lines: &[(&str, u32)]) -> Result<Answer, Trouble> {
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity}))
-            .collect();
+        let lines: Vec<_> =
+            lines.iter().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity})).collect();
         let url = format!("{}/orders", self.orders);
         let body = json!({"customer": "ann", "lines": lines});
         let headers = [("idempotency-key", format!("\"{key}\""))];
@@ -116,9 +114,7 @@ impl Client {
         };
         match tokio::time::timeout(PATIENCE, exchange).await {
             Ok(answer) => answer,
-            Err(_) => Err(Trouble::new(format!(
-                "{url} did not answer within {PATIENCE:?}"
-            ))),
+            Err(_) => Err(Trouble::new(format!("{url} did not answer within {PATIENCE:?}"))),
         }
     }
 }

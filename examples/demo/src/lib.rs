@@ -54,9 +54,7 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Whether every invariant held that was looked at.
 async fn obey(cli: Cli) -> Result<bool, Trouble> {
     match cli.command {
-        None => live::run(cli.port, &cli.lasting_data())
-            .await
-            .map(|()| true),
+        None => live::run(cli.port, &cli.lasting_data()).await.map(|()| true),
         Some(Command::Check(check)) => check::run(check, cli.data_dir.as_deref()).await,
         Some(Command::Serve(ref serve)) => {
             role::run(serve, &cli.lasting_data()).await.map(|()| true)
@@ -68,10 +66,8 @@ async fn obey(cli: Cli) -> Result<bool, Trouble> {
 fn listen_to_logs() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
     // A test that runs two commands in one process has a subscriber already.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 /// A name that no earlier run in the same data directory had: the time in base 36.

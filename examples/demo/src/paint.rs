@@ -13,9 +13,7 @@ impl Paint {
     pub(crate) fn for_stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self {
-            on: stdout().is_terminal() && !unwanted && !dumb,
-        }
+        Self { on: stdout().is_terminal() && !unwanted && !dumb }
     }
 
     /// Whether the line under the cursor may be written anew.
@@ -40,10 +38,6 @@ impl Paint {
     }
 
     fn with(self, code: &str, text: &str) -> String {
-        if self.on {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }

@@ -19,17 +19,8 @@ pub(crate) async fn tell(services: &Services, paint: Paint) -> Result<(), Troubl
     client.stock(&sku, 1).await?;
     say("stock", &format!("one {sku} is left"));
     client.chaos(json!({"lose_next": 1})).await?;
-    say(
-        "fault",
-        "Inventory will commit the next reservation, and its answer will be lost",
-    );
-    say(
-        "customer",
-        &format!(
-            "POST /orders  {}",
-            paint.faint(&format!("Idempotency-Key: {key}"))
-        ),
-    );
+    say("fault", "Inventory will commit the next reservation, and its answer will be lost");
+    say("customer", &format!("POST /orders  {}", paint.faint(&format!("Idempotency-Key: {key}"))));
     let answer = client.order(&key, &[(&sku, 1)]).await?;
     out::line("");
     if let Some(order) = OrderId::parse(answer.order_id()) {
@@ -39,15 +30,9 @@ pub(crate) async fn tell(services: &Services, paint: Paint) -> Result<(), Troubl
         out::line("");
     }
     let status = answer.body["status"].as_str();
-    let status = status
-        .or(answer.body["order_status"].as_str())
-        .unwrap_or("?");
+    let status = status.or(answer.body["order_status"].as_str()).unwrap_or("?");
     let told = format!("{} {status}", answer.status.as_u16());
-    let told = if status == "confirmed" {
-        paint.good(&told)
-    } else {
-        paint.bad(&told)
-    };
+    let told = if status == "confirmed" { paint.good(&told) } else { paint.bad(&told) };
     say("answer", &format!("{told}  order {}", answer.order_id()));
     audit(&client.audit(&sku).await?, paint);
     out::line("");
@@ -64,11 +49,7 @@ fn audit(audit: &Value, paint: Paint) {
     let told = figures.map(|(field, name, expected)| {
         let text = format!("{name} {}", audit[field]);
         let is_right = audit[field] == expected;
-        if is_right {
-            paint.good(&text)
-        } else {
-            paint.bad(&text)
-        }
+        if is_right { paint.good(&text) } else { paint.bad(&text) }
     });
     say("audit", &told.join("   "));
 }

@@ -67,9 +67,7 @@ impl Observe<Entry> for Timeline {
         match entry.step {
             Step::Answered { replayed, .. } => {
                 self.shared.sends.fetch_add(1, Ordering::Relaxed);
-                self.shared
-                    .replays
-                    .fetch_add(replayed.into(), Ordering::Relaxed);
+                self.shared.replays.fetch_add(replayed.into(), Ordering::Relaxed);
             }
             Step::Unanswered(_) => {
                 self.shared.sends.fetch_add(1, Ordering::Relaxed);
@@ -99,10 +97,7 @@ mod tests {
     fn a_lost_response_is_told_in_one_line() {
         let timeline = Timeline::default();
         let order = OrderId::parse("01a20cba-3f80-7378-b5b2-5742b208b7b2").unwrap();
-        let replay = Step::Answered {
-            status: StatusCode::CREATED,
-            replayed: true,
-        };
+        let replay = Step::Answered { status: StatusCode::CREATED, replayed: true };
         for (line, step) in [
             (1, Step::Unanswered(Silence::Lost)),
             (2, Step::Unanswered(Silence::Late)),
@@ -113,9 +108,6 @@ mod tests {
         }
         let told = "attempt 1 response lost → waited 31 ms → attempt 2 replayed 201";
         assert_eq!(timeline.tell(order, 1), told);
-        assert_eq!(
-            (timeline.sends(), timeline.unanswered(), timeline.replays()),
-            (3, 2, 1)
-        );
+        assert_eq!((timeline.sends(), timeline.unanswered(), timeline.replays()), (3, 2, 1));
     }
 }

@@ -24,10 +24,7 @@ fn check_finds_every_invariant_whole() {
     assert_eq!(last_item["distinct_keys"], 1);
     assert_eq!(last_item["duplicates"], 0);
     let rush = &scenarios[1]["facts"];
-    assert_eq!(
-        (&rush["confirmed"], &rush["rejected"]),
-        (&100.into(), &100.into())
-    );
+    assert_eq!((&rush["confirmed"], &rush["rejected"]), (&100.into(), &100.into()));
     assert!(scenarios[3]["facts"]["unanswered"].as_u64().unwrap() > 0);
 }
 
@@ -40,14 +37,7 @@ fn wrong_usage_exits_2_and_says_so_on_stderr() {
         &["--port", "65535"],
         &["serve", "orders"],
         &["serve", "warehouse", "--listen", "127.0.0.1:0"],
-        &[
-            "serve",
-            "orders",
-            "--listen",
-            "127.0.0.1:0",
-            "--inventory-url",
-            "stock",
-        ],
+        &["serve", "orders", "--listen", "127.0.0.1:0", "--inventory-url", "stock"],
     ] {
         let output = run(wrong);
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
@@ -63,14 +53,7 @@ fn a_port_in_use_exits_3_names_it_and_writes_nothing() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let data_dir = data.to_str().unwrap();
-    let output = run(&[
-        "serve",
-        "inventory",
-        "--listen",
-        &address,
-        "--data-dir",
-        data_dir,
-    ]);
+    let output = run(&["serve", "inventory", "--listen", &address, "--data-dir", data_dir]);
     let said = environment(&output);
     assert!(said.contains(&address), "{said}");
     assert!(said.contains("choose another port"), "{said}");
@@ -81,17 +64,11 @@ fn a_port_in_use_exits_3_names_it_and_writes_nothing() {
 fn a_data_directory_that_cannot_be_made_exits_3_and_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("data");
-    for command in [
-        &["check"][..],
-        &["serve", "orders", "--listen", "127.0.0.1:0"],
-    ] {
+    for command in [&["check"][..], &["serve", "orders", "--listen", "127.0.0.1:0"]] {
         let arguments = [command, &["--data-dir", below.to_str().unwrap()]].concat();
         let said = environment(&run(&arguments));
         assert!(said.contains(below.to_str().unwrap()), "{said}");
-        assert!(
-            said.contains("choose another one with --data-dir"),
-            "{said}"
-        );
+        assert!(said.contains("choose another one with --data-dir"), "{said}");
     }
 }
 
@@ -102,14 +79,7 @@ fn a_file_that_is_no_database_exits_3_and_is_left_alone() {
     let text = "not a database, though it is long enough to be looked at ".repeat(40);
     std::fs::write(&path, &text).unwrap();
     let data_dir = data.path().to_str().unwrap();
-    let serve = [
-        "serve",
-        "orders",
-        "--listen",
-        "127.0.0.1:0",
-        "--data-dir",
-        data_dir,
-    ];
+    let serve = ["serve", "orders", "--listen", "127.0.0.1:0", "--data-dir", data_dir];
     let said = environment(&run(&serve));
     assert!(said.contains("the database is damaged"), "{said}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
@@ -126,14 +96,7 @@ async fn a_database_that_another_process_holds_exits_3_and_says_so() {
     let exclusive = "PRAGMA locking_mode = exclusive; BEGIN EXCLUSIVE";
     sqlx::raw_sql(exclusive).execute(&mut other).await.unwrap();
     let data_dir = data.path().to_str().unwrap();
-    let serve = [
-        "serve",
-        "orders",
-        "--listen",
-        "127.0.0.1:0",
-        "--data-dir",
-        data_dir,
-    ];
+    let serve = ["serve", "orders", "--listen", "127.0.0.1:0", "--data-dir", data_dir];
     let said = environment(&run(&serve));
     assert!(said.contains("the database is in use"), "{said}");
     assert!(said.contains("orders.db"), "{said}");
@@ -144,14 +107,7 @@ async fn a_database_that_another_process_holds_exits_3_and_says_so() {
 fn the_order_api_refuses_to_listen_where_others_could_reach_it() {
     let data = tempfile::tempdir().unwrap();
     let data_dir = data.path().to_str().unwrap();
-    let serve = [
-        "serve",
-        "orders",
-        "--listen",
-        "0.0.0.0:0",
-        "--data-dir",
-        data_dir,
-    ];
+    let serve = ["serve", "orders", "--listen", "0.0.0.0:0", "--data-dir", data_dir];
     let said = environment(&run(&serve));
     assert!(said.contains("no authentication"), "{said}");
 }
@@ -162,12 +118,7 @@ fn each_role_says_where_it_is_and_stops_when_it_is_asked_to() {
     for role in ["inventory", "orders"] {
         let serve = ["serve", role, "--listen", "127.0.0.1:0"];
         let (mut child, _lines, first) = start(data.path(), &serve);
-        assert!(
-            first[role]
-                .as_str()
-                .unwrap()
-                .starts_with("http://127.0.0.1:")
-        );
+        assert!(first[role].as_str().unwrap().starts_with("http://127.0.0.1:"));
         assert_eq!(terminate(&mut child), Some(0), "{role}");
     }
 }
@@ -183,18 +134,12 @@ fn the_story_is_told_twice_in_one_directory_and_ends_well_each_time() {
             story += &lines.next().unwrap().unwrap();
             story.push('\n');
         }
-        assert!(
-            story.contains("attempt 1 response lost → waited "),
-            "{story}"
-        );
+        assert!(story.contains("attempt 1 response lost → waited "), "{story}");
         assert!(story.contains("→ attempt 2 replayed 201"), "{story}");
         assert!(story.contains("201 confirmed"), "{story}");
         let audit = "reservations 1   distinct keys 1   duplicates 0   stock 0";
         assert!(story.contains(audit), "{story}");
-        assert!(
-            !story.contains('\u{1b}'),
-            "no colours where nobody sees them"
-        );
+        assert!(!story.contains('\u{1b}'), "no colours where nobody sees them");
         assert_eq!(terminate(&mut child), Some(0));
     }
 }

@@ -42,10 +42,9 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> http::Response
     let body = serde_json::to_vec(value).expect("what we answer has string keys and plain values");
     let mut response = http::Response::new(Bytes::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -55,13 +54,9 @@ pub(crate) fn ok(value: &impl Serialize) -> Response {
 }
 
 pub(crate) fn unknown_sku(sku: &str) -> Problem {
-    Problem::new(
-        "/problems/unknown-sku",
-        "no such product",
-        StatusCode::NOT_FOUND,
-    )
-    .detail("put the product first")
-    .with("sku", sku)
+    Problem::new("/problems/unknown-sku", "no such product", StatusCode::NOT_FOUND)
+        .detail("put the product first")
+        .with("sku", sku)
 }
 
 pub(crate) fn unknown_reservation() -> Problem {
@@ -73,21 +68,13 @@ pub(crate) fn unknown_reservation() -> Problem {
 }
 
 pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
-    Problem::new(
-        "/problems/bad-request",
-        "the request cannot be read",
-        StatusCode::BAD_REQUEST,
-    )
-    .detail(detail)
+    Problem::new("/problems/bad-request", "the request cannot be read", StatusCode::BAD_REQUEST)
+        .detail(detail)
 }
 
 /// A field that is missing or wrong, and what would mend it.
 pub(crate) fn bad_field(field: &str, detail: impl Into<String>) -> Problem {
-    Problem::new(
-        "/problems/bad-field",
-        "a field is missing or wrong",
-        StatusCode::BAD_REQUEST,
-    )
-    .detail(detail)
-    .with("field", field)
+    Problem::new("/problems/bad-field", "a field is missing or wrong", StatusCode::BAD_REQUEST)
+        .detail(detail)
+        .with("field", field)
 }

@@ -20,10 +20,7 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Response {
     let Some(token) = bearer(request.headers()) else {
-        return challenge(
-            "Bearer realm=\"inventory\"",
-            "send Authorization: Bearer <token>",
-        );
+        return challenge("Bearer realm=\"inventory\"", "send Authorization: Bearer <token>");
     };
     let Some(principal) = tokens.principal(token) else {
         let challenged = "Bearer realm=\"inventory\", error=\"invalid_token\"";
@@ -38,11 +35,7 @@ pub(crate) fn backoffice_only(principal: &Principal) -> Result<(), Refused> {
     if is_backoffice(principal) {
         return Ok(());
     }
-    let problem = Problem::new(
-        "/problems/forbidden",
-        "not yours to do",
-        StatusCode::FORBIDDEN,
-    );
+    let problem = Problem::new("/problems/forbidden", "not yours to do", StatusCode::FORBIDDEN);
     Err(problem.detail("only the back office sets stock").into())
 }
 
@@ -58,26 +51,18 @@ pub(crate) async fn loopback_only(request: Request, next: Next) -> Answer {
     if near && names_loopback(request.headers()) {
         return Ok(next.run(request).await);
     }
-    let problem = Problem::new(
-        "/problems/loopback-only",
-        "only from this machine",
-        StatusCode::FORBIDDEN,
-    );
-    Err(problem
-        .detail("ask by way of localhost, 127.0.0.1 or [::1]")
-        .into())
+    let problem =
+        Problem::new("/problems/loopback-only", "only from this machine", StatusCode::FORBIDDEN);
+    Err(problem.detail("ask by way of localhost, 127.0.0.1 or [::1]").into())
 }
 
 fn names_loopback(headers: &HeaderMap) -> bool {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let origin = match headers.get(header::ORIGIN).map(HeaderValue::to_str) {
         None => true,
-        Some(origin) => origin
-            .ok()
-            .and_then(|origin| origin.strip_prefix("http://"))
-            .is_some_and(is_loopback),
+        Some(origin) => {
+            origin.ok().and_then(|origin| origin.strip_prefix("http://")).is_some_and(is_loopback)
+        }
     };
     host.is_some_and(is_loopback) && origin
 }
@@ -95,21 +80,13 @@ fn is_loopback(authority: &str) -> bool {
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(SCHEME.len())?;
-    scheme
-        .eq_ignore_ascii_case(SCHEME)
-        .then(|| token.trim_ascii())
+    scheme.eq_ignore_ascii_case(SCHEME).then(|| token.trim_ascii())
 }
 
 fn challenge(with: &'static str, detail: &str) -> Response {
-    let problem = Problem::new(
-        "/problems/unauthorized",
-        "who are you?",
-        StatusCode::UNAUTHORIZED,
-    );
+    let problem = Problem::new("/problems/unauthorized", "who are you?", StatusCode::UNAUTHORIZED);
     let mut response = Refused(problem.detail(detail)).into_response();
-    response
-        .headers_mut()
-        .insert(CHALLENGE, HeaderValue::from_static(with));
+    response.headers_mut().insert(CHALLENGE, HeaderValue::from_static(with));
     response
 }
 
@@ -122,23 +99,10 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_are_loopback() {
-        for near in [
-            "localhost",
-            "LOCALHOST:7001",
-            "127.0.0.1",
-            "127.8.0.1:80",
-            "[::1]:7001",
-        ] {
+        for near in ["localhost", "LOCALHOST:7001", "127.0.0.1", "127.8.0.1:80", "[::1]:7001"] {
             assert!(is_loopback(near), "{near}");
         }
-        for far in [
-            "",
-            "example.org",
-            "localhost.example.org",
-            "10.0.0.1",
-            "[::2]",
-            "a b",
-        ] {
+        for far in ["", "example.org", "localhost.example.org", "10.0.0.1", "[::2]", "a b"] {
             assert!(!is_loopback(far), "{far}");
         }
     }

@@ -159,18 +159,13 @@ async fn order_line(tx: &mut SqliteConnection, wanted: &Wanted) -> sqlx::Result<
 /// The same caller, key and payload can only meet its own row when the idempotency record has been
 /// forgotten: it is answered as it was the first time.
 fn again(row: &SqliteRow, wanted: &Wanted, by: Claimant<'_>) -> sqlx::Result<Reserved> {
-    let earlier = Reservation {
-        status: "reserved".into(),
-        ..to_reservation(row)?
-    };
+    let earlier = Reservation { status: "reserved".into(), ..to_reservation(row)? };
     let own = row.try_get::<&str, _>("caller")? == by.caller;
     let same_key = row.try_get::<&str, _>("idempotency_key")? == by.key;
     if own && same_key && earlier.sku == wanted.sku && earlier.quantity == wanted.quantity {
         return Ok(Reserved::Held(earlier));
     }
-    Ok(Reserved::Already {
-        reservation_id: own.then_some(earlier.id),
-    })
+    Ok(Reserved::Already { reservation_id: own.then_some(earlier.id) })
 }
 
 async fn take(tx: &mut SqliteConnection, wanted: &Wanted) -> sqlx::Result<bool> {

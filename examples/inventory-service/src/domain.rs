@@ -142,12 +142,7 @@ mod tests {
     #[test]
     fn a_whole_body_is_read() {
         let body = br#"{"order_id":"123","line":1,"sku":"mug","quantity":2}"#;
-        let wanted = Wanted {
-            order_id: "123".into(),
-            line: 1,
-            sku: "mug".into(),
-            quantity: 2,
-        };
+        let wanted = Wanted { order_id: "123".into(), line: 1, sku: "mug".into(), quantity: 2 };
         assert_eq!(Wanted::parse(body).unwrap(), wanted);
     }
 
@@ -158,11 +153,7 @@ mod tests {
         let line = "must be a whole number from 0 to 1000000";
         let quantity = "must be a whole number from 1 to 1000000";
         for (body, field, says) in [
-            (
-                r#"{"line":1}"#,
-                "order_id",
-                format!("is missing; it {name}"),
-            ),
+            (r#"{"line":1}"#, "order_id", format!("is missing; it {name}")),
             (r#"{"order_id":7}"#, "order_id", name.into()),
             (r#"{"order_id":""}"#, "order_id", name.into()),
             (r#"{"order_id":"a\nb"}"#, "order_id", name.into()),
@@ -173,11 +164,7 @@ mod tests {
             (&rest(r#","quantity":0"#), "quantity", quantity.into()),
             (&rest(r#","quantity":-3"#), "quantity", quantity.into()),
             (&rest(r#","quantity":1.5"#), "quantity", quantity.into()),
-            (
-                &rest(r#","quantity":99999999999"#),
-                "quantity",
-                quantity.into(),
-            ),
+            (&rest(r#","quantity":99999999999"#), "quantity", quantity.into()),
         ] {
             let expected = bad_field(field, format!("{field} {says}"));
             assert_eq!(Wanted::parse(body.as_bytes()), Err(expected), "{body}");
@@ -192,10 +179,7 @@ mod tests {
     fn what_is_no_object_is_refused() {
         for (body, detail) in [
             ("[]", "the body must be a JSON object"),
-            (
-                "{",
-                "the body is not JSON: EOF while parsing an object at line 1 column 1",
-            ),
+            ("{", "the body is not JSON: EOF while parsing an object at line 1 column 1"),
         ] {
             assert_eq!(Wanted::parse(body.as_bytes()), Err(bad_request(detail)));
         }

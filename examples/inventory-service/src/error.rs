@@ -30,32 +30,21 @@ impl StartError {
                 "the database is in use",
                 "stop the other process that has it open, or choose another --data-dir",
             ),
-            Some(CORRUPT | NOT_A_DATABASE) => (
-                "the database is damaged",
-                "move the file away to start with an empty one",
-            ),
+            Some(CORRUPT | NOT_A_DATABASE) => {
+                ("the database is damaged", "move the file away to start with an empty one")
+            }
             _ => (
                 "cannot open the database",
                 "look at its permissions, or choose another --data-dir",
             ),
         };
-        Self {
-            path: path.to_owned(),
-            what,
-            mend,
-            source,
-        }
+        Self { path: path.to_owned(), what, mend, source }
     }
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            path,
-            what,
-            mend,
-            source,
-        } = self;
+        let Self { path, what, mend, source } = self;
         write!(f, "{what} {}: {source}; {mend}", path.display())
     }
 }

@@ -72,11 +72,7 @@ impl Inventory {
             tokens: Arc::new(config.tokens),
             stopping: AtomicBool::new(false),
         };
-        Ok(Self {
-            app: Arc::new(app),
-            keys,
-            limits: config.limits,
-        })
+        Ok(Self { app: Arc::new(app), keys, limits: config.limits })
     }
 
     /// Its faults: another handle on the knobs of `/chaos`.
@@ -88,9 +84,7 @@ impl Inventory {
     pub fn router(&self) -> Router {
         let app = &self.app;
         let noted = from_fn_with_state(Arc::clone(app), replays::note);
-        let reserve = post(reservations::reserve)
-            .route_layer(self.keys.clone())
-            .route_layer(noted);
+        let reserve = post(reservations::reserve).route_layer(self.keys.clone()).route_layer(noted);
         let faulty = Router::new()
             .route("/products/{sku}", put(products::put))
             .route("/products/{sku}/availability", get(products::availability))
@@ -104,10 +98,7 @@ impl Inventory {
             .route("/inventory/audit", get(audit::figures))
             .route("/inventory/audit/events", get(audit::events))
             .route_layer(DeadlineLayer::inherit())
-            .route_layer(from_fn_with_state(
-                Arc::clone(&app.tokens),
-                auth::authenticate,
-            ));
+            .route_layer(from_fn_with_state(Arc::clone(&app.tokens), auth::authenticate));
         let near = Router::new()
             .route("/chaos", get(operations::knobs).put(operations::turn))
             .route_layer(from_fn(auth::loopback_only));
@@ -151,10 +142,7 @@ impl Inventory {
         }
         let left = self.keys.drain().wait(self.limits.drain).await;
         if left > 0 {
-            tracing::warn!(
-                left,
-                "handlers still run; their keys are free when their leases end"
-            );
+            tracing::warn!(left, "handlers still run; their keys are free when their leases end");
         }
         self.close().await;
     }
@@ -166,6 +154,7 @@ impl Inventory {
 
     /// Closes the database once its connections are given back. Calls made later are answered 503.
     pub async fn close(&self) {
+        self.app.store.close().await;
         self.app.pools.writer.close().await;
         self.app.pools.reader.close().await;
     }

@@ -72,11 +72,7 @@ where
         };
         while connections.try_join_next().is_some() {}
         let (slot, io, peer) = accepted;
-        let connection = Connection {
-            slot,
-            peer: ConnectInfo(peer),
-            watcher: graceful.watcher(),
-        };
+        let connection = Connection { slot, peer: ConnectInfo(peer), watcher: graceful.watcher() };
         connections.spawn(connection.run(TokioIo::new(io), service.clone(), limits));
     }
     drop(listener);
@@ -95,18 +91,12 @@ async fn accept<L: Listener>(
 }
 
 async fn drain(graceful: GracefulShutdown, mut busy: JoinSet<()>, bound: Duration) -> usize {
-    if tokio::time::timeout(bound, graceful.shutdown())
-        .await
-        .is_ok()
-    {
+    if tokio::time::timeout(bound, graceful.shutdown()).await.is_ok() {
         return 0;
     }
     while busy.try_join_next().is_some() {}
     let cut = busy.len();
-    tracing::warn!(
-        cut,
-        "connections were still busy after {bound:?} and are cut"
-    );
+    tracing::warn!(cut, "connections were still busy after {bound:?} and are cut");
     busy.shutdown().await;
     cut
 }

@@ -34,10 +34,8 @@ impl Tokens {
         let mut known: Vec<(Hash, Principal)> = Vec::new();
         for (index, entry) in setting.split(',').enumerate() {
             let position = index + 1;
-            let (name, token) = entry
-                .trim()
-                .split_once('=')
-                .ok_or(TokensError::NotAPair { position })?;
+            let (name, token) =
+                entry.trim().split_once('=').ok_or(TokensError::NotAPair { position })?;
             if !is_name(name) {
                 return Err(TokensError::Name { position });
             }
@@ -171,10 +169,7 @@ mod tests {
     fn only_on_loopback_are_the_demo_tokens_known() {
         let tokens = Tokens::configured(None, true).unwrap();
         assert!(tokens.principal(b"demo-backoffice").is_some());
-        assert_eq!(
-            Tokens::configured(None, false).unwrap_err(),
-            TokensError::Missing
-        );
+        assert_eq!(Tokens::configured(None, false).unwrap_err(), TokensError::Missing);
         let own = Tokens::configured(Some("a=one"), true).unwrap();
         assert!(own.principal(b"demo-backoffice").is_none());
     }

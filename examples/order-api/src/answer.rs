@@ -56,17 +56,9 @@ fn document(order: &Order) -> Value {
 
 fn rejected(order: &Order) -> Problem {
     let (kind, title, status) = if order.status == Status::RejectedUnknownSku {
-        (
-            "/problems/unknown-sku",
-            "no such product",
-            StatusCode::NOT_FOUND,
-        )
+        ("/problems/unknown-sku", "no such product", StatusCode::NOT_FOUND)
     } else {
-        (
-            "/problems/out-of-stock",
-            "out of stock",
-            StatusCode::CONFLICT,
-        )
+        ("/problems/out-of-stock", "out of stock", StatusCode::CONFLICT)
     };
     Problem::new(kind, title, status)
         .detail("the order was rejected and nothing is reserved for it")
@@ -75,31 +67,19 @@ fn rejected(order: &Order) -> Problem {
 }
 
 pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
-    Problem::new(
-        "/problems/bad-request",
-        "the request cannot be read",
-        StatusCode::BAD_REQUEST,
-    )
-    .detail(detail)
+    Problem::new("/problems/bad-request", "the request cannot be read", StatusCode::BAD_REQUEST)
+        .detail(detail)
 }
 
 /// The key's record has gone, but its order is still there, and it is another one.
 pub(crate) fn key_reused(of: OrderId) -> Problem {
-    Problem::new(
-        KEY_REUSED,
-        "idempotency key reused",
-        StatusCode::UNPROCESSABLE_ENTITY,
-    )
-    .detail("this key was used for another order; choose a new key for a new order")
-    .with("order_id", of.to_string())
+    Problem::new(KEY_REUSED, "idempotency key reused", StatusCode::UNPROCESSABLE_ENTITY)
+        .detail("this key was used for another order; choose a new key for a new order")
+        .with("order_id", of.to_string())
 }
 
 pub(crate) fn unknown_order() -> Problem {
-    Problem::new(
-        "/problems/unknown-order",
-        "no such order",
-        StatusCode::NOT_FOUND,
-    )
+    Problem::new("/problems/unknown-order", "no such order", StatusCode::NOT_FOUND)
 }
 
 pub(crate) fn inventory_unavailable() -> Problem {

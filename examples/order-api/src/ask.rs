@@ -29,9 +29,7 @@ impl Ask {
         })?;
         let customer = named("customer", wire.customer, CUSTOMER_MAX)?;
         if wire.lines.is_empty() {
-            return Err(BadOrder(
-                "lines is empty; order at least one article".into(),
-            ));
+            return Err(BadOrder("lines is empty; order at least one article".into()));
         }
         if wire.lines.len() > LINES_MAX {
             return Err(BadOrder(format!(
@@ -39,9 +37,7 @@ impl Ask {
                 wire.lines.len()
             )));
         }
-        let lines = (1..)
-            .zip(wire.lines)
-            .map(|(number, line)| line.check(number));
+        let lines = (1..).zip(wire.lines).map(|(number, line)| line.check(number));
         let lines = lines.collect::<Result<_, _>>()?;
         Ok(Self { customer, lines })
     }
@@ -83,9 +79,7 @@ fn named(what: &str, name: String, most: usize) -> Result<String, BadOrder> {
     if fits && !name.chars().any(char::is_control) {
         return Ok(name);
     }
-    Err(BadOrder(format!(
-        "{what} must have 1 to {most} printable characters"
-    )))
+    Err(BadOrder(format!("{what} must have 1 to {most} printable characters")))
 }
 
 /// A body that is no order.
@@ -120,13 +114,7 @@ mod tests {
 
     #[test]
     fn a_quantity_out_of_range_is_told_the_range() {
-        for quantity in [
-            json!(0),
-            json!(-1),
-            json!(1.5),
-            json!(1_000_001),
-            json!(u64::MAX),
-        ] {
+        for quantity in [json!(0), json!(-1), json!(1.5), json!(1_000_001), json!(u64::MAX)] {
             let lines = json!([{"sku": "mug", "quantity": quantity}]);
             let error = parse(&json!({"customer": "ann", "lines": lines})).unwrap_err();
             let message = format!(

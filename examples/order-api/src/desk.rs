@@ -40,10 +40,7 @@ impl Desk {
     /// `inherited` allows.
     pub(crate) fn errand(class: Class, inherited: Option<Deadline>) -> Errand {
         let own = Deadline::after(time::now(), RESERVATION_TOTAL);
-        Errand {
-            class,
-            deadline: Some(inherited.map_or(own, |inherited| inherited.min(own))),
-        }
+        Errand { class, deadline: Some(inherited.map_or(own, |inherited| inherited.min(own))) }
     }
 
     /// Reserves what is to be reserved, or gives back what is to be given back, and says which

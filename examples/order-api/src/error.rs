@@ -28,28 +28,19 @@ impl StartError {
                 "the database is in use",
                 "stop the other process that has it open, or choose another --data-dir",
             ),
-            Some(CORRUPT | NOT_A_DATABASE) => (
-                "the database is damaged",
-                "move the file away to start with an empty one",
-            ),
+            Some(CORRUPT | NOT_A_DATABASE) => {
+                ("the database is damaged", "move the file away to start with an empty one")
+            }
             _ => (
                 "cannot open the database",
                 "look at its permissions, or choose another --data-dir",
             ),
         };
-        Self {
-            what: format!("{what}: {}", path.display()),
-            mend,
-            source,
-        }
+        Self { what: format!("{what}: {}", path.display()), mend, source }
     }
 
     pub(crate) fn setting(what: &str, mend: &'static str, source: impl Into<BoxError>) -> Self {
-        Self {
-            what: what.to_owned(),
-            mend,
-            source: source.into(),
-        }
+        Self { what: what.to_owned(), mend, source: source.into() }
     }
 }
 

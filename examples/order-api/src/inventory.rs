@@ -68,10 +68,7 @@ impl Inventory {
         });
         let key = format!("\"{}\"", order.reservation_key(line.number));
         // Set once, outside the retries: every attempt carries this key and these bytes.
-        let headers = [
-            (header::CONTENT_TYPE, "application/json"),
-            (IDEMPOTENCY_KEY, &*key),
-        ];
+        let headers = [(header::CONTENT_TYPE, "application/json"), (IDEMPOTENCY_KEY, &*key)];
         let path = "/inventory/reservations";
         let request = self.request(Method::POST, path, &headers, body.to_string().into(), on);
         let scribe = Scribe::new(&self.journal, order, line.number, "reserve");
@@ -105,13 +102,9 @@ impl Inventory {
         path: &str,
         deadline: Option<Deadline>,
     ) -> Result<Response<Bytes>, BoxError> {
-        let on = Errand {
-            class: Class::Read,
-            deadline,
-        };
+        let on = Errand { class: Class::Read, deadline };
         let request = self.request(Method::GET, path, &[], Bytes::new(), on);
-        self.send(&self.availability, on, request, Scribe::silent())
-            .await
+        self.send(&self.availability, on, request, Scribe::silent()).await
     }
 
     fn request(
@@ -214,11 +207,7 @@ impl Doubt {
     fn unanswered(error: &(dyn std::error::Error + 'static)) -> Self {
         let late = cause::<aplomb_core::DeadlineExceeded>(error).is_some();
         Self {
-            seen: if late {
-                "no answer in time".to_owned()
-            } else {
-                error.to_string()
-            },
+            seen: if late { "no answer in time".to_owned() } else { error.to_string() },
             is_bug: false,
         }
     }
@@ -276,10 +265,7 @@ mod tests {
     #[test]
     fn only_inventorys_own_word_for_it_means_sold_out() {
         let conflict = |kind: &'static str| problem(kind, StatusCode::CONFLICT);
-        assert_eq!(
-            Reserving::read(&conflict("/problems/out-of-stock")),
-            Reserving::SoldOut
-        );
+        assert_eq!(Reserving::read(&conflict("/problems/out-of-stock")), Reserving::SoldOut);
         for kind in [
             "/problems/idempotency/in-flight",
             "/problems/idempotency/outcome-unknown",
@@ -302,13 +288,8 @@ mod tests {
 
     #[test]
     fn what_our_own_key_can_never_answer_is_a_bug() {
-        for (status, is_bug) in [
-            (422, true),
-            (410, true),
-            (401, true),
-            (503, false),
-            (429, false),
-        ] {
+        for (status, is_bug) in [(422, true), (410, true), (401, true), (503, false), (429, false)]
+        {
             let status = StatusCode::from_u16(status).unwrap();
             let Reserving::Unknown(doubt) = Reserving::read(&answer(status, "")) else {
                 panic!("{status}");

@@ -31,12 +31,7 @@ pub struct Entry {
 impl Entry {
     /// This happened to that line.
     pub const fn new(order: OrderId, line: u32, operation: &'static str, step: Step) -> Self {
-        Self {
-            order,
-            line,
-            operation,
-            step,
-        }
+        Self { order, line, operation, step }
     }
 }
 
@@ -116,14 +111,7 @@ impl Scribe {
         operation: &'static str,
     ) -> Self {
         let journal = Arc::clone(journal);
-        Self {
-            page: Some(Page {
-                order,
-                line,
-                operation,
-                journal,
-            }),
-        }
+        Self { page: Some(Page { order, line, operation, journal }) }
     }
 
     /// Writes nothing: the call belongs to no order.
@@ -147,13 +135,7 @@ impl Scribe {
     }
 
     fn write(&self, step: Step) {
-        let Some(Page {
-            order,
-            line,
-            operation,
-            journal,
-        }) = &self.page
-        else {
+        let Some(Page { order, line, operation, journal }) = &self.page else {
             return;
         };
         journal.observe(&Entry::new(*order, *line, operation, step));

@@ -35,14 +35,7 @@ impl Order {
                 hold: Hold::None,
             })
             .collect();
-        Self {
-            id,
-            customer: ask.customer,
-            status: Status::Placing,
-            refusal: None,
-            lines,
-            tries: 0,
-        }
+        Self { id, customer: ask.customer, status: Status::Placing, refusal: None, lines, tries: 0 }
     }
 
     /// What has to happen next.
@@ -63,8 +56,7 @@ impl Order {
 
     /// Whether Inventory holds something for it, as far as is known.
     pub(crate) fn holds_something(&self) -> bool {
-        self.first(|hold| matches!(hold, Hold::Reserved(_)))
-            .is_some()
+        self.first(|hold| matches!(hold, Hold::Reserved(_))).is_some()
     }
 
     /// Whether it is what `ask` asks for.
@@ -144,9 +136,7 @@ impl Refusal {
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::OutOfStock, Self::UnknownSku]
-            .into_iter()
-            .find(|refusal| refusal.as_str() == text)
+        [Self::OutOfStock, Self::UnknownSku].into_iter().find(|refusal| refusal.as_str() == text)
     }
 }
 
@@ -207,10 +197,7 @@ impl OrderId {
         let mut random = [0; 10];
         random[..8].copy_from_slice(&high);
         random[8..].copy_from_slice(&low[..2]);
-        let millis = now
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis();
+        let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX);
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
@@ -282,10 +269,7 @@ mod tests {
     #[test]
     fn keys_come_from_the_order_and_its_line() {
         let id = OrderId::new(UNIX_EPOCH, &mut Rng::seeded(1));
-        assert_eq!(
-            id.reservation_key(2),
-            format!("order_{id}_line_2_reservation")
-        );
+        assert_eq!(id.reservation_key(2), format!("order_{id}_line_2_reservation"));
         assert_eq!(OrderId::parse(&id.to_string()), Some(id));
         assert_eq!(OrderId::parse(&id.to_string().to_uppercase()), None);
         assert_eq!(OrderId::parse("42"), None);
@@ -293,11 +277,7 @@ mod tests {
 
     #[test]
     fn every_status_is_read_as_it_was_written() {
-        for status in [
-            Status::Placing,
-            Status::Confirmed,
-            Status::RejectedUnknownSku,
-        ] {
+        for status in [Status::Placing, Status::Confirmed, Status::RejectedUnknownSku] {
             assert_eq!(Status::parse(status.as_str()), Some(status));
             assert_eq!(
                 serde_json::to_value(status).unwrap(),
@@ -307,17 +287,8 @@ mod tests {
     }
 
     fn order(skus: &[&str]) -> Order {
-        let lines = skus
-            .iter()
-            .map(|&sku| AskedLine {
-                sku: sku.into(),
-                quantity: 1,
-            })
-            .collect();
-        let ask = Ask {
-            customer: "ann".into(),
-            lines,
-        };
+        let lines = skus.iter().map(|&sku| AskedLine { sku: sku.into(), quantity: 1 }).collect();
+        let ask = Ask { customer: "ann".into(), lines };
         Order::new(OrderId::new(UNIX_EPOCH, &mut Rng::seeded(1)), ask)
     }
 }

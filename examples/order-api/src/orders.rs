@@ -17,9 +17,7 @@ pub(crate) struct Orders {
 impl Orders {
     /// The table in this database, made if it is not there.
     pub(crate) async fn open(pools: Pools) -> sqlx::Result<Self> {
-        sqlx::raw_sql(include_str!("schema.sql"))
-            .execute(&pools.writer)
-            .await?;
+        sqlx::raw_sql(include_str!("schema.sql")).execute(&pools.writer).await?;
         Ok(Self { pools })
     }
 
@@ -124,9 +122,7 @@ impl Orders {
     ) -> sqlx::Result<Vec<OrderId>> {
         // Looked at without the write lock first: most of the time nothing is due.
         let due = "SELECT 1 FROM orders WHERE next_try_at <= $1 LIMIT 1";
-        let any = sqlx::query(due)
-            .bind(millis(now))
-            .fetch_optional(&self.pools.reader);
+        let any = sqlx::query(due).bind(millis(now)).fetch_optional(&self.pools.reader);
         if any.await?.is_none() {
             return Ok(Vec::new());
         }
@@ -176,10 +172,7 @@ impl Orders {
 
     /// Says whether the database answers.
     pub(crate) async fn ping(&self) -> sqlx::Result<()> {
-        sqlx::query("SELECT 1")
-            .execute(&self.pools.reader)
-            .await
-            .map(|_| ())
+        sqlx::query("SELECT 1").execute(&self.pools.reader).await.map(|_| ())
     }
 }
 
@@ -259,10 +252,7 @@ fn id_of(row: &SqliteRow, column: &'static str) -> sqlx::Result<OrderId> {
 }
 
 fn unreadable(column: &str) -> sqlx::Error {
-    sqlx::Error::ColumnDecode {
-        index: column.into(),
-        source: "written by another version".into(),
-    }
+    sqlx::Error::ColumnDecode { index: column.into(), source: "written by another version".into() }
 }
 
 async fn insert_line(

@@ -48,11 +48,7 @@ pub(crate) const fn reserve() -> Policy {
 
 /// Stock that nobody will buy goes back.
 pub(crate) const fn release() -> Policy {
-    Policy {
-        name: "release",
-        keyed: false,
-        ..reserve()
-    }
+    Policy { name: "release", keyed: false, ..reserve() }
 }
 
 /// The longest time that a caller waits before an order is answered `pending`.
@@ -85,11 +81,7 @@ impl Budgets {
             metrics.watch_budget("inventory", class, &budget);
             budget
         };
-        Self {
-            read: budget("read"),
-            write: budget("write"),
-            background: budget("background"),
-        }
+        Self { read: budget("read"), write: budget("write"), background: budget("background") }
     }
 
     fn of(&self, class: Class) -> &Budget {
@@ -128,12 +120,7 @@ pub(crate) struct Stack {
 impl Stack {
     pub(crate) fn new(policy: Policy, budgets: Budgets, dice: Dice, metrics: &Metrics) -> Self {
         let metrics = metrics.dependency("inventory", policy.name);
-        Self {
-            policy,
-            budgets,
-            dice,
-            metrics,
-        }
+        Self { policy, budgets, dice, metrics }
     }
 
     /// Sends a request, which carries its key already, as the policy says. The scribe writes down
@@ -145,14 +132,7 @@ impl Stack {
         scribe: Scribe,
         transport: Transport,
     ) -> Sending {
-        let Policy {
-            attempts,
-            attempt,
-            total,
-            backoff,
-            keyed,
-            ..
-        } = self.policy;
+        let Policy { attempts, attempt, total, backoff, keyed, .. } = self.policy;
         let metrics = || self.metrics.clone();
         // The budget is the class's own; only the observers belong to this call.
         let mut retry = RetryLayer::new(self.budgets.of(class).clone())

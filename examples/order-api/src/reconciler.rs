@@ -69,11 +69,7 @@ impl Reconciler {
 
     async fn carry(&self, id: OrderId) -> sqlx::Result<Order> {
         let desk = &self.desk;
-        let mut order = desk
-            .orders
-            .find(id)
-            .await?
-            .ok_or(sqlx::Error::RowNotFound)?;
+        let mut order = desk.orders.find(id).await?.ok_or(sqlx::Error::RowNotFound)?;
         order.tries = order.tries.saturating_add(1);
         // Nobody waits for this, so nobody's deadline is inherited.
         let on = Desk::errand(Class::Background, None);

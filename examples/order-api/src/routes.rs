@@ -156,12 +156,7 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
 
 /// Any other path.
 pub(crate) async fn nowhere() -> Refused {
-    Problem::new(
-        "/problems/unknown-path",
-        "there is nothing here",
-        StatusCode::NOT_FOUND,
-    )
-    .into()
+    Problem::new("/problems/unknown-path", "there is nothing here", StatusCode::NOT_FOUND).into()
 }
 
 /// Any other method on a path.

@@ -75,17 +75,8 @@ impl OrderApi {
             clock: config.clock,
             lease: config.lease,
         };
-        let app = App {
-            desk,
-            metrics,
-            stopping: AtomicBool::new(false),
-        };
-        Ok(Self {
-            app: Arc::new(app),
-            keys,
-            store,
-            limits: config.limits,
-        })
+        let app = App { desk, metrics, stopping: AtomicBool::new(false) };
+        Ok(Self { app: Arc::new(app), keys, store, limits: config.limits })
     }
 
     /// Its routes.
@@ -140,11 +131,9 @@ impl OrderApi {
         }
         let left = self.keys.drain().wait(self.limits.drain).await;
         if left > 0 {
-            tracing::warn!(
-                left,
-                "handlers still run; their keys are free when their leases end"
-            );
+            tracing::warn!(left, "handlers still run; their keys are free when their leases end");
         }
+        self.store.close().await;
         self.app.desk.orders.close().await;
     }
 }
@@ -157,9 +146,7 @@ impl App {
 
 impl fmt::Debug for OrderApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OrderApi")
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+        f.debug_struct("OrderApi").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
@@ -179,10 +166,7 @@ async fn open_database(data: &Path) -> Result<(Orders, SqliteStore), StartError>
     let broken = |error| StartError::database(&path, error);
     let pools: Pools = sqlite::connect(&path).await.map_err(broken)?;
     let store = SqliteStore::new(pools.writer.clone());
-    store
-        .migrate()
-        .await
-        .map_err(|error| StartError::database(&path, error))?;
+    store.migrate().await.map_err(|error| StartError::database(&path, error))?;
     let orders = Orders::open(pools).await.map_err(broken)?;
     Ok((orders, store))
 }

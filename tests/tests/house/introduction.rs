@@ -7,10 +7,7 @@ pub(crate) const MEND: &str = "a published crate has `description`, `license` an
 pub(crate) fn missing_fields(package: &Package) -> Vec<&'static str> {
     let describes = |text: &String| !text.trim().is_empty();
     let fields = [
-        (
-            "description",
-            package.description.as_ref().is_some_and(describes),
-        ),
+        ("description", package.description.as_ref().is_some_and(describes)),
         ("license", package.license.is_some()),
         ("rust-version", package.rust_version.is_some()),
     ];
@@ -29,26 +26,17 @@ pub(crate) fn poor_sentence(source: &str) -> Option<String> {
     if !words.ends_with('.') || words.contains(". ") {
         return Some(format!("`{words}` is not one sentence"));
     }
-    words
-        .contains(" and ")
-        .then(|| format!("`{words}` says \"and\""))
+    words.contains(" and ").then(|| format!("`{words}` says \"and\""))
 }
 
 #[test]
 fn an_introduction_is_one_sentence_about_one_thing() {
-    for well in [
-        "//! Retries that\n//! spend a budget.\n//!\n//! Why. And how.",
-        "//! HTTP/1.1 kept.",
-    ] {
+    for well in
+        ["//! Retries that\n//! spend a budget.\n//!\n//! Why. And how.", "//! HTTP/1.1 kept."]
+    {
         assert_eq!(poor_sentence(well), None);
     }
-    for poor in [
-        "",
-        "mod a;",
-        "//! Retries and waits.",
-        "//! No full stop\n",
-        "//! One. Two.\n",
-    ] {
+    for poor in ["", "mod a;", "//! Retries and waits.", "//! No full stop\n", "//! One. Two.\n"] {
         assert!(poor_sentence(poor).is_some(), "{poor}");
     }
 }
@@ -63,10 +51,7 @@ fn a_field_that_is_missing_is_named() {
         serde_json::from_str::<Package>(&text).unwrap()
     };
     let fields = r#", "description": " ", "license": "MIT""#;
-    assert_eq!(
-        missing_fields(&manifest(fields)),
-        ["description", "rust-version"]
-    );
+    assert_eq!(missing_fields(&manifest(fields)), ["description", "rust-version"]);
     let fields = r#", "description": "x", "license": "MIT", "rust_version": "1.85.0""#;
     assert!(missing_fields(&manifest(fields)).is_empty());
 }

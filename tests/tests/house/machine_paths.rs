@@ -4,13 +4,8 @@ const ROOTS: &[&str] = &["work", "farm", "root", "home", "Users"];
 pub(crate) const MEND: &str = "write the path relative to the repository";
 
 pub(crate) fn mentions(path: &str, text: &str) -> Vec<String> {
-    let guilty = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| has_machine_path(line));
-    guilty
-        .map(|(index, line)| format!("{path}:{}: {}", index + 1, line.trim()))
-        .collect()
+    let guilty = text.lines().enumerate().filter(|(_, line)| has_machine_path(line));
+    guilty.map(|(index, line)| format!("{path}:{}: {}", index + 1, line.trim())).collect()
 }
 
 fn has_machine_path(line: &str) -> bool {
@@ -56,8 +51,5 @@ fn an_absolute_path_is_found_and_a_relative_one_is_not() {
 #[test]
 fn a_mention_is_shown_with_its_line() {
     let text = format!("well\n  cd /{}/main\n", ROOTS[0]);
-    assert_eq!(
-        mentions("a.md", &text),
-        [format!("a.md:2: cd /{}/main", ROOTS[0])]
-    );
+    assert_eq!(mentions("a.md", &text), [format!("a.md:2: cd /{}/main", ROOTS[0])]);
 }

@@ -118,9 +118,6 @@ fn a_crate_without_a_room_is_told_so() {
 fn every_name_on_the_map_has_a_row() {
     let rows: BTreeSet<&str> = ROOMS.iter().map(|(name, _)| *name).collect();
     let named = ROOMS.iter().flat_map(|(_, allowed)| allowed.iter());
-    let unknown: Vec<_> = named
-        .chain(LAYERS)
-        .filter(|name| !rows.contains(*name))
-        .collect();
+    let unknown: Vec<_> = named.chain(LAYERS).filter(|name| !rows.contains(*name)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }

@@ -16,13 +16,7 @@ pub(crate) const SHELL_FILES: &[(&str, &str)] = &[
 ];
 
 /// What a pure file does without.
-const SHELL_CRATES: &[&str] = &[
-    "tokio",
-    "tower",
-    "tower_http",
-    "tower_layer",
-    "tower_service",
-];
+const SHELL_CRATES: &[&str] = &["tokio", "tower", "tower_http", "tower_layer", "tower_service"];
 
 pub(crate) const MEND: &str = "a pure file is told the time as aplomb_core::time::Instant, the \
     dice, the outcome; what waits, spawns or implements a Service belongs to layer.rs, service.rs \
@@ -37,13 +31,9 @@ pub(crate) fn impurities(path: &str, source: &str) -> Vec<String> {
         return Vec::new();
     }
     // The tests come last in a file and may use a runtime.
-    let code = source
-        .lines()
-        .take_while(|line| line.trim() != "#[cfg(test)]");
+    let code = source.lines().take_while(|line| line.trim() != "#[cfg(test)]");
     let impure = code.enumerate().filter(|(_, line)| names_the_shell(line));
-    impure
-        .map(|(index, line)| format!("{path}:{}: {}", index + 1, line.trim()))
-        .collect()
+    impure.map(|(index, line)| format!("{path}:{}: {}", index + 1, line.trim())).collect()
 }
 
 /// Whether a line of code has a path that starts in `tokio` or in a crate of tower's.
@@ -77,20 +67,10 @@ fn plumbing_in_a_pure_file_is_found_by_line() {
 
 #[test]
 fn only_a_path_from_the_shell_counts() {
-    for line in [
-        "let tower = 1;",
-        "use crate::tower::X;",
-        "mytokio::f()",
-        "// tokio::spawn",
-    ] {
+    for line in ["let tower = 1;", "use crate::tower::X;", "mytokio::f()", "// tokio::spawn"] {
         assert!(!names_the_shell(line), "{line}");
     }
-    for line in [
-        "use tower;",
-        "pub(crate) use tokio as t;",
-        "x: &tokio::Y",
-        "::tower_service::S",
-    ] {
+    for line in ["use tower;", "pub(crate) use tokio as t;", "x: &tokio::Y", "::tower_service::S"] {
         assert!(names_the_shell(line), "{line}");
     }
 }

@@ -77,24 +77,12 @@ fn state(row: &SqliteRow) -> Result<State, sqlx::Error> {
             lease_until: time("lease_until")?,
             ticket: ticket(row)?,
         }),
-        "completed" => State::Completed {
-            fence,
-            answer: answer(row)?,
-            expires: time("expires_at")?,
-        },
-        "unknown" => State::Unknown {
-            fence,
-            since: time("since")?,
-        },
-        "released" => State::Released {
-            fence,
-            attempt,
-            expires: time("expires_at")?,
-        },
-        "tombstone" => State::Tombstone {
-            fence,
-            expires: time("expires_at")?,
-        },
+        "completed" => {
+            State::Completed { fence, answer: answer(row)?, expires: time("expires_at")? }
+        }
+        "unknown" => State::Unknown { fence, since: time("since")? },
+        "released" => State::Released { fence, attempt, expires: time("expires_at")? },
+        "tombstone" => State::Tombstone { fence, expires: time("expires_at")? },
         _ => return Err(corrupt("state")),
     })
 }
@@ -196,11 +184,7 @@ pub(super) async fn end(
     .bind(state.as_str())
     .bind(answer.map(|answer| answer.status().as_u16()))
     .bind(answer.map(StoredAnswer::headers_to_bytes))
-    .bind(
-        answer
-            .and_then(StoredAnswer::body)
-            .map(|body| body.to_vec()),
-    )
+    .bind(answer.and_then(StoredAnswer::body).map(|body| body.to_vec()))
     .bind(state.expires().map(Timestamp::as_millis))
     .bind(since);
     one(query, connection).await
@@ -228,9 +212,7 @@ impl Recording for SqliteConnection {
         answer: &StoredAnswer,
         keep: Duration,
     ) -> Result<bool, sqlx::Error> {
-        let now = sqlx::query_scalar(concat!("SELECT ", now!()))
-            .fetch_one(&mut *self)
-            .await?;
+        let now = sqlx::query_scalar(concat!("SELECT ", now!())).fetch_one(&mut *self).await?;
         let state = State::Completed {
             fence: held.fence,
             answer: answer.clone(),

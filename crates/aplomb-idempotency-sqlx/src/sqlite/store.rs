@@ -45,11 +45,7 @@ impl SqliteStore {
         let lazily = |most| SqlitePoolOptions::new().max_connections(most);
         let reader = lazily(READERS_MAX).connect_lazy_with(own.clone().pragma("query_only", "on"));
         let renewals = lazily(1).connect_lazy_with(own);
-        Self {
-            writer,
-            reader,
-            renewals,
-        }
+        Self { writer, reader, renewals }
     }
 
     /// Makes the tables, or brings them up to date, and checks that the writer is durable.
@@ -61,16 +57,11 @@ impl SqliteStore {
     pub async fn migrate(&self) -> Result<(), MigrateError> {
         let mut tx = self.writer.begin_with(IMMEDIATE).await?;
         let made: bool = sqlx::query_scalar(HAS_SCHEMA).fetch_one(&mut *tx).await?;
-        let applied: i64 = if made {
-            sqlx::query_scalar(VERSION).fetch_one(&mut *tx).await?
-        } else {
-            0
-        };
+        let applied: i64 =
+            if made { sqlx::query_scalar(VERSION).fetch_one(&mut *tx).await? } else { 0 };
         let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
         if applied > known {
-            return Err(MigrateError::new(
-                "the tables were made by a later version; update",
-            ));
+            return Err(MigrateError::new("the tables were made by a later version; update"));
         }
         let done = usize::try_from(applied).unwrap_or_default();
         for migration in &MIGRATIONS[done..] {
@@ -80,14 +71,19 @@ impl SqliteStore {
         self.check_durability().await
     }
 
+    /// Closes the connections that are the store's own, once they are given back. The writer is its
+    /// owner's to close.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.renewals.close().await;
+    }
+
     async fn check_durability(&self) -> Result<(), MigrateError> {
         let mut writer = self.writer.acquire().await?;
-        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
-            .fetch_one(&mut *writer)
-            .await?;
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
-            .fetch_one(&mut *writer)
-            .await?;
+        let journal: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *writer).await?;
+        let synchronous: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer).await?;
         if journal != "wal" || synchronous < SYNCHRONOUS_FULL {
             return Err(MigrateError::new(
                 "the writer needs journal_mode=WAL in a file and synchronous=FULL; \
@@ -100,9 +96,7 @@ impl SqliteStore {
     /// What can be answered without writing. Readers wait for nobody in WAL mode.
     async fn peek(&self, begin: &Begin) -> Result<Option<Begun>, StoreError> {
         let mut reader = self.reader.acquire().await.map_err(undone)?;
-        let (record, now) = row::load(&mut reader, begin.identity.id())
-            .await
-            .map_err(undone)?;
+        let (record, now) = row::load(&mut reader, begin.identity.id()).await.map_err(undone)?;
         Ok(match machine::judge(record.as_ref(), begin, now) {
             Verdict::Answer(answer) => Some(answer),
             Verdict::Claim { .. } | Verdict::Doubt(_) => None,
@@ -165,14 +159,8 @@ impl Store for SqliteStore {
 
     async fn renew(&self, held: Held, lease: Duration) -> Result<Settled, StoreError> {
         let mut renewals = self.renewals.acquire().await.map_err(undone)?;
-        let renewed = row::renew(&mut renewals, held, lease)
-            .await
-            .map_err(in_doubt)?;
-        Ok(if renewed {
-            Settled::Done
-        } else {
-            Settled::Lost
-        })
+        let renewed = row::renew(&mut renewals, held, lease).await.map_err(in_doubt)?;
+        Ok(if renewed { Settled::Done } else { Settled::Lost })
     }
 
     async fn complete(
@@ -230,7 +218,7 @@ impl fmt::Display for MigrateError {
 
 impl Error for MigrateError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        Some(&*self.0)
     }
 }
 

@@ -18,24 +18,16 @@ pub(crate) struct Shop {
 impl Shop {
     pub(crate) async fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let pools = sqlite::connect(directory.path().join("shop.db"))
-            .await
-            .unwrap();
+        let pools = sqlite::connect(directory.path().join("shop.db")).await.unwrap();
         sqlx::raw_sql(TABLES).execute(&pools.writer).await.unwrap();
         let store = SqliteStore::new(pools.writer.clone());
         store.migrate().await.unwrap();
-        Self {
-            pools,
-            store,
-            directory,
-        }
+        Self { pools, store, directory }
     }
 
     /// Other connections to the same file, as another process has them.
     pub(crate) async fn again(&self) -> Pools {
-        sqlite::connect(self.directory.path().join("shop.db"))
-            .await
-            .unwrap()
+        sqlite::connect(self.directory.path().join("shop.db")).await.unwrap()
     }
 
     pub(crate) async fn available(&self) -> i64 {

@@ -83,18 +83,12 @@ where
 
 /// The `type` of a problem.
 pub(crate) fn problem(response: &Response<Bytes>) -> String {
-    assert_eq!(
-        response.headers()["content-type"],
-        "application/problem+json"
-    );
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
     let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!(problem["status"], response.status().as_u16());
     problem["type"].as_str().unwrap().to_owned()
 }
 
 pub(crate) fn is_replay(response: &Response<Bytes>) -> bool {
-    response
-        .headers()
-        .get("idempotent-replayed")
-        .is_some_and(|value| value == "true")
+    response.headers().get("idempotent-replayed").is_some_and(|value| value == "true")
 }

@@ -3,11 +3,7 @@
 //! Leases and keeps of zero stand for time that has passed, so that stores with a clock of their
 //! own need not be waited for.
 #![allow(clippy::unwrap_used, reason = "a test may")]
-#![allow(
-    dead_code,
-    clippy::missing_panics_doc,
-    reason = "each store's tests use all of it"
-)]
+#![allow(dead_code, clippy::missing_panics_doc, reason = "each store's tests use all of it")]
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -42,9 +38,7 @@ async fn of_fifty_callers_one_gets_the_claim<S: Store>(store: &S) {
     let calls: Vec<_> = (0..50).map(|_| begin("k")).collect();
     let answers = join_all(calls.iter().map(|call| store.begin(call))).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
-    let claims = answers
-        .iter()
-        .filter(|answer| matches!(answer, Begun::Claimed(_)));
+    let claims = answers.iter().filter(|answer| matches!(answer, Begun::Claimed(_)));
     assert_eq!(claims.count(), 1);
     let refused = answers.iter().filter(|answer| **answer == Begun::InFlight);
     assert_eq!(refused.count(), 49);
@@ -52,10 +46,7 @@ async fn of_fifty_callers_one_gets_the_claim<S: Store>(store: &S) {
 
 async fn another_payload_is_a_mismatch_in_flight_and_after<S: Store>(store: &S) {
     let held = claim(store, &begin("k")).await;
-    let other = Begin {
-        fingerprint: fingerprint("other"),
-        ..begin("k")
-    };
+    let other = Begin { fingerprint: fingerprint("other"), ..begin("k") };
     assert_eq!(store.begin(&other).await.unwrap(), Begun::Mismatch);
     assert_eq!(complete(store, held, "done").await, Settled::Done);
     assert_eq!(store.begin(&other).await.unwrap(), Begun::Mismatch);
@@ -64,31 +55,17 @@ async fn another_payload_is_a_mismatch_in_flight_and_after<S: Store>(store: &S) 
 async fn a_completed_record_never_changes<S: Store>(store: &S) {
     let held = claim(store, &begin("k")).await;
     assert_eq!(complete(store, held, "first").await, Settled::Done);
-    assert_eq!(
-        complete(store, held, "second").await,
-        Settled::Done,
-        "a repeated step is done"
-    );
+    assert_eq!(complete(store, held, "second").await, Settled::Done, "a repeated step is done");
     assert_eq!(store.renew(held, LONG).await.unwrap(), Settled::Lost);
     assert_eq!(store.abandon(held, LONG).await.unwrap(), Settled::Lost);
     assert_eq!(store.mark_unknown(held).await.unwrap(), Settled::Lost);
-    assert_eq!(
-        store.begin(&begin("k")).await.unwrap(),
-        Begun::Replay(answer("first"))
-    );
+    assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Replay(answer("first")));
 }
 
 async fn a_lapsed_claim_runs_again_and_its_zombie_changes_nothing<S: Store>(store: &S) {
-    let call = Begin {
-        lapsed: Lapsed::RunAgain,
-        lease: Duration::ZERO,
-        ..begin("k")
-    };
+    let call = Begin { lapsed: Lapsed::RunAgain, lease: Duration::ZERO, ..begin("k") };
     let zombie = claim(store, &call).await;
-    let again = Begin {
-        lapsed: Lapsed::RunAgain,
-        ..begin("k")
-    };
+    let again = Begin { lapsed: Lapsed::RunAgain, ..begin("k") };
     let Begun::Claimed(second) = store.begin(&again).await.unwrap() else {
         panic!("a transactional route runs again")
     };
@@ -101,73 +78,32 @@ async fn a_lapsed_claim_runs_again_and_its_zombie_changes_nothing<S: Store>(stor
     assert_eq!(store.mark_unknown(zombie).await.unwrap(), Settled::Lost);
     assert_eq!(state(store, zombie).await, Some(State::Started(second)));
 
-    let held = Held {
-        fence: second.fence,
-        ..zombie
-    };
+    let held = Held { fence: second.fence, ..zombie };
     assert_eq!(complete(store, held, "second").await, Settled::Done);
-    assert_eq!(
-        store.begin(&again).await.unwrap(),
-        Begun::Replay(answer("second"))
-    );
+    assert_eq!(store.begin(&again).await.unwrap(), Begun::Replay(answer("second")));
 }
 
 async fn a_lapsed_claim_is_unknown_unless_the_route_says_otherwise<S: Store>(store: &S) {
-    let held = claim(
-        store,
-        &Begin {
-            lease: Duration::ZERO,
-            ..begin("k")
-        },
-    )
-    .await;
+    let held = claim(store, &Begin { lease: Duration::ZERO, ..begin("k") }).await;
     assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Unknown);
     assert_eq!(complete(store, held, "late").await, Settled::Lost);
-    let transactional = Begin {
-        lapsed: Lapsed::RunAgain,
-        ..begin("k")
-    };
-    assert_eq!(
-        store.begin(&transactional).await.unwrap(),
-        Begun::Unknown,
-        "it stays so"
-    );
+    let transactional = Begin { lapsed: Lapsed::RunAgain, ..begin("k") };
+    assert_eq!(store.begin(&transactional).await.unwrap(), Begun::Unknown, "it stays so");
 
     let marked = claim(store, &begin("other")).await;
     assert_eq!(store.mark_unknown(marked).await.unwrap(), Settled::Done);
-    assert_eq!(
-        store.mark_unknown(marked).await.unwrap(),
-        Settled::Done,
-        "a repeated step"
-    );
+    assert_eq!(store.mark_unknown(marked).await.unwrap(), Settled::Done, "a repeated step");
     assert_eq!(store.begin(&begin("other")).await.unwrap(), Begun::Unknown);
 }
 
 async fn a_lease_that_ended_is_no_loss_while_nobody_claims<S: Store>(store: &S) {
-    let held = claim(
-        store,
-        &Begin {
-            lease: Duration::ZERO,
-            ..begin("k")
-        },
-    )
-    .await;
+    let held = claim(store, &Begin { lease: Duration::ZERO, ..begin("k") }).await;
     assert_eq!(store.renew(held, LONG).await.unwrap(), Settled::Done);
     assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::InFlight);
 
-    let held = claim(
-        store,
-        &Begin {
-            lease: Duration::ZERO,
-            ..begin("slow")
-        },
-    )
-    .await;
+    let held = claim(store, &Begin { lease: Duration::ZERO, ..begin("slow") }).await;
     assert_eq!(complete(store, held, "slow").await, Settled::Done);
-    assert_eq!(
-        store.begin(&begin("slow")).await.unwrap(),
-        Begun::Replay(answer("slow"))
-    );
+    assert_eq!(store.begin(&begin("slow")).await.unwrap(), Begun::Replay(answer("slow")));
 }
 
 async fn a_call_with_the_same_ticket_is_given_the_same_claim<S: Store>(store: &S) {
@@ -179,16 +115,9 @@ async fn a_call_with_the_same_ticket_is_given_the_same_claim<S: Store>(store: &S
 async fn a_released_key_takes_another_payload<S: Store>(store: &S) {
     let held = claim(store, &begin("k")).await;
     assert_eq!(store.abandon(held, LONG).await.unwrap(), Settled::Done);
-    assert_eq!(
-        store.abandon(held, LONG).await.unwrap(),
-        Settled::Done,
-        "a repeated step"
-    );
+    assert_eq!(store.abandon(held, LONG).await.unwrap(), Settled::Done, "a repeated step");
     assert_eq!(complete(store, held, "late").await, Settled::Lost);
-    let other = Begin {
-        fingerprint: fingerprint("mended"),
-        ..begin("k")
-    };
+    let other = Begin { fingerprint: fingerprint("mended"), ..begin("k") };
     let started = started(store, &other).await;
     assert_eq!(started.attempt, 2);
     assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Mismatch);
@@ -196,15 +125,9 @@ async fn a_released_key_takes_another_payload<S: Store>(store: &S) {
 
 async fn what_expired_is_as_if_it_had_never_been<S: Store>(store: &S) {
     let held = claim(store, &begin("k")).await;
-    let kept = store
-        .complete(held, &answer("old"), Duration::ZERO)
-        .await
-        .unwrap();
+    let kept = store.complete(held, &answer("old"), Duration::ZERO).await.unwrap();
     assert_eq!(kept, Settled::Done);
-    let anew = Begin {
-        fingerprint: fingerprint("new work"),
-        ..begin("k")
-    };
+    let anew = Begin { fingerprint: fingerprint("new work"), ..begin("k") };
     let started = started(store, &anew).await;
     assert_eq!(started.attempt, 1);
     assert!(started.fence > held.fence);
@@ -212,14 +135,7 @@ async fn what_expired_is_as_if_it_had_never_been<S: Store>(store: &S) {
 }
 
 async fn a_sweep_takes_what_expired_and_nothing_else<S: Store>(store: &S) {
-    let running = claim(
-        store,
-        &Begin {
-            lease: Duration::ZERO,
-            ..begin("running")
-        },
-    )
-    .await;
+    let running = claim(store, &Begin { lease: Duration::ZERO, ..begin("running") }).await;
     let unknown = claim(store, &begin("unknown")).await;
     assert_eq!(store.mark_unknown(unknown).await.unwrap(), Settled::Done);
     let kept = claim(store, &begin("kept")).await;
@@ -229,10 +145,7 @@ async fn a_sweep_takes_what_expired_and_nothing_else<S: Store>(store: &S) {
         expired.push(claim(store, &begin(key)).await);
     }
     for &held in &expired {
-        let done = store
-            .complete(held, &answer("old"), Duration::ZERO)
-            .await
-            .unwrap();
+        let done = store.complete(held, &answer("old"), Duration::ZERO).await.unwrap();
         assert_eq!(done, Settled::Done);
     }
     assert_eq!(store.sweep(2).await.unwrap(), 2, "at most what was asked");
@@ -267,19 +180,11 @@ async fn what_was_written_is_read_back<S: Store>(store: &S) {
     headers.append("x-a", HeaderValue::from_static("2"));
     let body = Some(Bytes::from_static(b"\0\xff"));
     let written = StoredAnswer::new(StatusCode::CREATED, &headers, body, 10);
-    assert_eq!(
-        store.complete(held, &written, LONG).await.unwrap(),
-        Settled::Done
-    );
+    assert_eq!(store.complete(held, &written, LONG).await.unwrap(), Settled::Done);
     let record = store.get(held.id).await.unwrap().unwrap();
     assert_eq!(record.identity, call.identity);
     assert_eq!(record.fingerprint, call.fingerprint);
-    let State::Completed {
-        fence,
-        answer,
-        expires,
-    } = record.state
-    else {
+    let State::Completed { fence, answer, expires } = record.state else {
         panic!("it is completed")
     };
     assert_eq!((fence, answer), (held.fence, written));
@@ -287,10 +192,7 @@ async fn what_was_written_is_read_back<S: Store>(store: &S) {
 
     let bodiless = claim(store, &begin("bodiless")).await;
     let written = StoredAnswer::new(StatusCode::OK, &headers, None, 10);
-    assert_eq!(
-        store.complete(bodiless, &written, LONG).await.unwrap(),
-        Settled::Done
-    );
+    assert_eq!(store.complete(bodiless, &written, LONG).await.unwrap(), Settled::Done);
     let replay = store.begin(&begin("bodiless")).await.unwrap();
     assert_eq!(replay, Begun::Replay(written));
 }
@@ -326,10 +228,7 @@ pub(crate) async fn started<S: Store>(store: &S, begin: &Begin) -> Started {
 
 async fn claim<S: Store>(store: &S, begin: &Begin) -> Held {
     let fence = started(store, begin).await.fence;
-    Held {
-        id: begin.identity.id(),
-        fence,
-    }
+    Held { id: begin.identity.id(), fence }
 }
 
 async fn complete<S: Store>(store: &S, held: Held, body: &str) -> Settled {

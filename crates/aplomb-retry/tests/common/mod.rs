@@ -1,10 +1,6 @@
 //! A dependency that follows a script, and a caller's view of it.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each test file uses its part of it"
-)]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part of it")]
 
 use std::collections::VecDeque;
 use std::io;
@@ -53,11 +49,7 @@ pub(crate) struct Script {
 impl Script {
     pub(crate) fn new(acts: impl IntoIterator<Item = Act>) -> Self {
         let acts = Arc::new(Mutex::new(acts.into_iter().collect()));
-        Self {
-            begun: time::now(),
-            acts,
-            arrivals: Arc::default(),
-        }
+        Self { begun: time::now(), acts, arrivals: Arc::default() }
     }
 
     pub(crate) fn always(act: Act) -> Self {
@@ -83,22 +75,12 @@ impl Service<Request<Body>> for Script {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let act = self
-            .acts
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or(Act::Answer(200));
+        let act = self.acts.lock().unwrap().pop_front().unwrap_or(Act::Answer(200));
         let (at, arrivals) = (time::now() - self.begun, Arc::clone(&self.arrivals));
         Box::pin(async move {
             let (parts, body) = request.into_parts();
             let body = body.collect().await?.to_bytes();
-            let arrival = Arrival {
-                at,
-                method: parts.method,
-                headers: parts.headers,
-                body,
-            };
+            let arrival = Arrival { at, method: parts.method, headers: parts.headers, body };
             arrivals.lock().unwrap().push(arrival);
             perform(act).await
         })
@@ -109,9 +91,9 @@ async fn perform(act: Act) -> Result<Response<Body>, BoxError> {
     let answer = |status| Response::builder().status(status);
     Ok(match act {
         Act::Answer(status) => answer(status).body(Body::from("whole"))?,
-        Act::Pushback(status, after) => answer(status)
-            .header("retry-after", after)
-            .body(Body::default())?,
+        Act::Pushback(status, after) => {
+            answer(status).header("retry-after", after).body(Body::default())?
+        }
         Act::Header(status, name, value) => {
             answer(status).header(name, value).body(Body::default())?
         }
@@ -144,17 +126,11 @@ impl Observe<RetryEvent> for Heard {
 }
 
 pub(crate) fn request(method: Method) -> Request<Body> {
-    Request::builder()
-        .method(method)
-        .uri("http://stock/")
-        .body(Body::from("body"))
-        .unwrap()
+    Request::builder().method(method).uri("http://stock/").body(Body::from("body")).unwrap()
 }
 
 pub(crate) fn keyed(method: Method) -> Request<Body> {
     let mut request = request(method);
-    request
-        .headers_mut()
-        .insert("idempotency-key", "order_1_line_1".parse().unwrap());
+    request.headers_mut().insert("idempotency-key", "order_1_line_1".parse().unwrap());
     request
 }

@@ -1,10 +1,6 @@
 //! Small layers, right and wrong, written out of two functions.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each test file uses its part of it"
-)]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part of it")]
 
 use std::mem;
 use std::pin::Pin;

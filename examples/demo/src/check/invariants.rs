@@ -24,10 +24,7 @@ impl Ledger {
             .execute(&mut connection)
             .await
             .map_err(unreadable)?;
-        sqlx::query("PRAGMA query_only = on")
-            .execute(&mut connection)
-            .await
-            .map_err(unreadable)?;
+        sqlx::query("PRAGMA query_only = on").execute(&mut connection).await.map_err(unreadable)?;
         Ok(Self { connection })
     }
 

@@ -17,9 +17,7 @@ impl Stage<'_> {
     /// answers and drops connections.
     pub(crate) async fn mixed(&self, time: Duration) -> Result<Scenario, Trouble> {
         let (begun, mut scenario) = self.begin("mixed faults").await?;
-        let skus: Vec<_> = (0..SKUS)
-            .map(|n| self.name(&format!("mixed-{n}")))
-            .collect();
+        let skus: Vec<_> = (0..SKUS).map(|n| self.name(&format!("mixed-{n}"))).collect();
         for sku in &skus {
             self.client().stock(sku, STOCK).await?;
         }
@@ -33,11 +31,7 @@ impl Stage<'_> {
         self.client().chaos(knobs).await?;
         let (end, number) = (time::now() + time, AtomicU64::new(0));
         let customers = (0..CUSTOMERS).map(|_| self.customer(end, &skus, &number));
-        let answers: Vec<_> = try_join_all(customers)
-            .await?
-            .into_iter()
-            .flatten()
-            .collect();
+        let answers: Vec<_> = try_join_all(customers).await?.into_iter().flatten().collect();
         self.calm(&mut scenario).await?;
 
         let tally = self.tally(&answers).await?;

@@ -56,16 +56,13 @@ async fn play(services: &Services, data: &Path, check: Check) -> Result<Report, 
 }
 
 fn temporary() -> Result<TempDir, Trouble> {
-    tempfile::Builder::new()
-        .prefix("aplomb-check-")
-        .tempdir()
-        .map_err(|error| {
-            let directory = std::env::temp_dir();
-            let directory = directory.display();
-            Trouble::new(format!(
-                "no temporary directory can be made in {directory}: {error}; choose one with --data-dir"
-            ))
-        })
+    tempfile::Builder::new().prefix("aplomb-check-").tempdir().map_err(|error| {
+        let directory = std::env::temp_dir();
+        let directory = directory.display();
+        Trouble::new(format!(
+            "no temporary directory can be made in {directory}: {error}; choose one with --data-dir"
+        ))
+    })
 }
 
 /// However little the other scenarios leave, this much trouble is always made.

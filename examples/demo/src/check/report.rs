@@ -14,11 +14,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(seed: u64, seconds: u64) -> Self {
-        Self {
-            seed,
-            seconds,
-            scenarios: Vec::new(),
-        }
+        Self { seed, seconds, scenarios: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, scenario: Scenario) {
@@ -72,12 +68,7 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            took: Duration::ZERO,
-            facts: Vec::new(),
-            broken: Vec::new(),
-        }
+        Self { name, took: Duration::ZERO, facts: Vec::new(), broken: Vec::new() }
     }
 
     /// Says how long it took.
@@ -100,8 +91,7 @@ impl Scenario {
     ) {
         let (value, expected) = (value.into(), expected.into());
         if value != expected {
-            self.broken
-                .push(format!("{name} is {value}, not {expected}"));
+            self.broken.push(format!("{name} is {value}, not {expected}"));
         }
         self.facts.push((name, value));
     }
@@ -148,10 +138,7 @@ mod tests {
         assert!(!report.passed());
         let json = report.to_json();
         assert_eq!(json["scenarios"][1]["facts"]["distinct_keys"], 2);
-        assert_eq!(
-            json["scenarios"][1]["broken"][0],
-            "distinct keys is 2, not 1"
-        );
+        assert_eq!(json["scenarios"][1]["broken"][0], "distinct keys is 2, not 1");
         assert!(report.to_string().contains("FAIL  wrong"));
     }
 }

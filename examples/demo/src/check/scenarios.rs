@@ -56,9 +56,7 @@ impl<'a> Stage<'a> {
         let (begun, mut scenario) = self.begin("last item, lost response").await?;
         let (client, sku) = (self.client(), self.name("last-item"));
         client.stock(&sku, 1).await?;
-        client
-            .chaos(json!({"lose_next": 1, "seed": self.dice()}))
-            .await?;
+        client.chaos(json!({"lose_next": 1, "seed": self.dice()})).await?;
         let answer = client.order(&self.name("last-item"), &[(&sku, 1)]).await?;
         self.calm(&mut scenario).await?;
 
@@ -131,9 +129,7 @@ impl<'a> Stage<'a> {
         let mut said = time::now();
         loop {
             let tally = api.tally().await;
-            let open = tally
-                .map_err(|error| Trouble::new(format!("orders.db: {error}")))?
-                .open;
+            let open = tally.map_err(|error| Trouble::new(format!("orders.db: {error}")))?.open;
             let now = time::now();
             if open == 0 || now > until {
                 break;
@@ -183,9 +179,7 @@ impl<'a> Stage<'a> {
             };
             if !came_true {
                 let said = answer.status;
-                tally.untrue.push(format!(
-                    "an order was answered {said} and is {status}: {id}"
-                ));
+                tally.untrue.push(format!("an order was answered {said} and is {status}: {id}"));
             }
         }
         Ok(tally)

@@ -63,11 +63,8 @@ pub(crate) async fn turn(
 
 /// Any other path.
 pub(crate) async fn nowhere() -> http::Response<Body> {
-    let problem = Problem::new(
-        "/problems/unknown-path",
-        "there is nothing here",
-        StatusCode::NOT_FOUND,
-    );
+    let problem =
+        Problem::new("/problems/unknown-path", "there is nothing here", StatusCode::NOT_FOUND);
     problem.into_response()
 }
 

@@ -27,11 +27,7 @@ pub(crate) async fn reserve(
     let wanted = Wanted::parse(&body)?;
     app.chaos.latency().await;
     let mut tx = app.begin().await.map_err(failed)?;
-    let by = Claimant {
-        caller: claim.caller(),
-        key: claim.key(),
-        fence: claim.fence().get(),
-    };
+    let by = Claimant { caller: claim.caller(), key: claim.key(), fence: claim.fence().get() };
     let response = match db::reserve(&mut tx, &wanted, by).await.map_err(failed)? {
         Reserved::Held(reservation) => created(&reservation),
         Reserved::OutOfStock { available } => out_of_stock(&wanted, available).into_response(),
@@ -83,14 +79,10 @@ fn created(reservation: &Reservation) -> Response<Bytes> {
 }
 
 fn out_of_stock(wanted: &Wanted, available: i64) -> Problem {
-    Problem::new(
-        "/problems/out-of-stock",
-        "out of stock",
-        StatusCode::CONFLICT,
-    )
-    .detail(format!("{available} of {} are left", wanted.sku))
-    .with("sku", wanted.sku.as_str())
-    .with("available", available)
+    Problem::new("/problems/out-of-stock", "out of stock", StatusCode::CONFLICT)
+        .detail(format!("{available} of {} are left", wanted.sku))
+        .with("sku", wanted.sku.as_str())
+        .with("available", available)
 }
 
 /// The order line is held under another key. Whose it is, only its owner is told.

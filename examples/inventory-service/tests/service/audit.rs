@@ -9,9 +9,7 @@ async fn the_figures_are_counted_from_the_rows() {
     service.send(Ask::reserve("k1", "1", "mug", 2)).await;
     let made = service.send(Ask::reserve("k2", "2", "mug", 3)).await;
     let id = made.json()["reservation_id"].as_str().unwrap().to_owned();
-    service
-        .send(Ask::delete(&format!("/inventory/reservations/{id}")))
-        .await;
+    service.send(Ask::delete(&format!("/inventory/reservations/{id}"))).await;
     assert_eq!(
         service.audit("mug").await,
         json!({
@@ -28,9 +26,7 @@ async fn the_figures_of_nothing_are_refused() {
     assert_eq!(answer.problem(), problem(400, "bad-field"));
     let answer = service.send(Ask::get("/inventory/audit?sku=mug")).await;
     assert_eq!(answer.problem(), problem(404, "unknown-sku"));
-    let answer = service
-        .send(Ask::get("/inventory/audit?sku=mug").anonymous())
-        .await;
+    let answer = service.send(Ask::get("/inventory/audit?sku=mug").anonymous()).await;
     assert_eq!(answer.status, 401);
 }
 
@@ -41,9 +37,7 @@ async fn an_event_says_who_did_what_under_which_key_and_claim() {
     let made = service.send(ask.clone()).await.json();
     service.send(ask).await;
     let events = events(&service, Ask::get("/inventory/audit/events?key=k1")).await;
-    let [reserved, replayed] = events.as_slice() else {
-        panic!("{events:?}")
-    };
+    let [reserved, replayed] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(reserved["caller"], "order-api");
     assert_eq!(reserved["key"], "k1");
     assert_eq!(reserved["effect"], "reserved");

@@ -43,13 +43,8 @@ async fn a_connection_over_the_cap_waits_for_another_to_close() {
 async fn a_head_that_never_arrives_is_not_waited_for() {
     let server = Service::limited(|limits| limits.header_read = Duration::from_millis(50)).await;
     let server = server.listen().await;
-    let mut stream = tokio::net::TcpStream::connect(server.address)
-        .await
-        .unwrap();
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nhost:")
-        .await
-        .unwrap();
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost:").await.unwrap();
     let mut answered = Vec::new();
     stream.read_to_end(&mut answered).await.unwrap();
     assert!(!answered.starts_with(b"HTTP/1.1 200"));

@@ -1,8 +1,5 @@
 //! The Inventory Service from outside: in this process, and over real sockets.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test says what went wrong by panicking"
-)]
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
 
 mod audit;
 mod limits;

@@ -5,9 +5,7 @@ use crate::support::{Ask, BACKOFFICE, Service, problem};
 #[tokio::test]
 async fn the_back_office_sets_what_is_available() {
     let service = Service::start().await;
-    let answer = service
-        .send(Ask::put("/products/mug", r#"{"stock": 5}"#).by(BACKOFFICE))
-        .await;
+    let answer = service.send(Ask::put("/products/mug", r#"{"stock": 5}"#).by(BACKOFFICE)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json()["available"], 5);
 
@@ -65,11 +63,9 @@ async fn stock_that_is_no_number_is_refused_by_name() {
 #[tokio::test]
 async fn a_sku_that_is_too_long_or_no_text_is_refused() {
     let service = Service::start().await;
-    for path in [
-        format!("/products/{}", "x".repeat(65)),
-        "/products/%00".into(),
-        "/products/%ff".into(),
-    ] {
+    for path in
+        [format!("/products/{}", "x".repeat(65)), "/products/%00".into(), "/products/%ff".into()]
+    {
         let put = Ask::put(&path, r#"{"stock": 1}"#).by(BACKOFFICE);
         assert_eq!(service.send(put).await.status, 400, "{path}");
     }
@@ -79,27 +75,18 @@ async fn a_sku_that_is_too_long_or_no_text_is_refused() {
 async fn a_body_over_64_kib_is_too_large() {
     let service = Service::start().await;
     let body = format!(r#"{{"stock": 1, "note": "{}"}}"#, "x".repeat(64 * 1024));
-    let answer = service
-        .send(Ask::put("/products/mug", body).by(BACKOFFICE))
-        .await;
+    let answer = service.send(Ask::put("/products/mug", body).by(BACKOFFICE)).await;
     assert_eq!(answer.problem(), problem(413, "body-too-large"));
 }
 
 #[tokio::test]
 async fn strangers_are_challenged() {
     let service = Service::start().await;
-    let answer = service
-        .send(Ask::get("/products/mug/availability").anonymous())
-        .await;
+    let answer = service.send(Ask::get("/products/mug/availability").anonymous()).await;
     assert_eq!(answer.problem(), problem(401, "unauthorized"));
-    assert_eq!(
-        answer.headers["www-authenticate"],
-        "Bearer realm=\"inventory\""
-    );
+    assert_eq!(answer.headers["www-authenticate"], "Bearer realm=\"inventory\"");
 
-    let answer = service
-        .send(Ask::get("/products/mug/availability").by("guess"))
-        .await;
+    let answer = service.send(Ask::get("/products/mug/availability").by("guess")).await;
     assert_eq!(answer.problem(), problem(401, "unauthorized"));
     let challenge = answer.headers["www-authenticate"].to_str().unwrap();
     assert!(challenge.contains("invalid_token"));

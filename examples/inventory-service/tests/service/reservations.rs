@@ -10,10 +10,7 @@ async fn a_reservation_takes_stock_and_says_where_it_is() {
     assert_eq!(made.status, 201);
     let body = made.json();
     let id = body["reservation_id"].as_str().unwrap();
-    assert_eq!(
-        made.headers["location"],
-        format!("/inventory/reservations/{id}")
-    );
+    assert_eq!(made.headers["location"], format!("/inventory/reservations/{id}"));
     assert_eq!(body["order_id"], "123");
     assert_eq!(body["line"], 1);
     assert_eq!(body["sku"], "mug");
@@ -21,9 +18,7 @@ async fn a_reservation_takes_stock_and_says_where_it_is() {
     assert_eq!(body["status"], "reserved");
     assert!(body["created_at"].as_str().unwrap().ends_with('Z'));
 
-    let found = service
-        .send(Ask::get(&format!("/inventory/reservations/{id}")))
-        .await;
+    let found = service.send(Ask::get(&format!("/inventory/reservations/{id}"))).await;
     assert_eq!(found.status, 200);
     assert_eq!(found.json(), body);
     assert_eq!(service.audit("mug").await["available"], 3);
@@ -58,15 +53,9 @@ async fn without_a_key_nothing_is_reserved() {
     let service = Service::stocked("mug", 5).await;
     let body = r#"{"order_id":"1","line":1,"sku":"mug","quantity":1}"#;
     let ask = Ask::post("/inventory/reservations", body);
-    assert_eq!(
-        service.send(ask.clone()).await.problem(),
-        problem(400, "key-missing")
-    );
+    assert_eq!(service.send(ask.clone()).await.problem(), problem(400, "key-missing"));
     let bad = ask.header("idempotency-key", "\"open");
-    assert_eq!(
-        service.send(bad).await.problem(),
-        problem(400, "key-malformed")
-    );
+    assert_eq!(service.send(bad).await.problem(), problem(400, "key-malformed"));
     assert_eq!(service.audit("mug").await["reservations"], 0);
 }
 
@@ -99,21 +88,12 @@ async fn a_bad_body_is_refused_with_the_field_that_is_wrong() {
     let service = Service::stocked("mug", 5).await;
     for (index, (body, field)) in [
         (r#"{"line":1,"sku":"mug","quantity":1}"#, "order_id"),
-        (
-            r#"{"order_id":"","line":1,"sku":"mug","quantity":1}"#,
-            "order_id",
-        ),
+        (r#"{"order_id":"","line":1,"sku":"mug","quantity":1}"#, "order_id"),
         (r#"{"order_id":"1","sku":"mug","quantity":1}"#, "line"),
         (r#"{"order_id":"1","line":1,"sku":"","quantity":1}"#, "sku"),
         (r#"{"order_id":"1","line":1,"sku":"mug"}"#, "quantity"),
-        (
-            r#"{"order_id":"1","line":1,"sku":"mug","quantity":0}"#,
-            "quantity",
-        ),
-        (
-            r#"{"order_id":"1","line":1,"sku":"mug","quantity":-1}"#,
-            "quantity",
-        ),
+        (r#"{"order_id":"1","line":1,"sku":"mug","quantity":0}"#, "quantity"),
+        (r#"{"order_id":"1","line":1,"sku":"mug","quantity":-1}"#, "quantity"),
     ]
     .into_iter()
     .enumerate()
@@ -125,16 +105,10 @@ async fn a_bad_body_is_refused_with_the_field_that_is_wrong() {
         assert_eq!(answer.json()["field"], field, "{body}");
     }
     let ask = Ask::post("/inventory/reservations", "not json").header("idempotency-key", "k");
-    assert_eq!(
-        service.send(ask).await.problem(),
-        problem(400, "bad-request")
-    );
+    assert_eq!(service.send(ask).await.problem(), problem(400, "bad-request"));
     let long = format!(r#"{{"order_id":"{}"}}"#, "x".repeat(64 * 1024));
     let ask = Ask::post("/inventory/reservations", long).header("idempotency-key", "long");
-    assert_eq!(
-        service.send(ask).await.problem(),
-        problem(413, "body-too-large")
-    );
+    assert_eq!(service.send(ask).await.problem(), problem(413, "body-too-large"));
     assert_eq!(service.audit("mug").await["reservations"], 0);
 }
 
@@ -147,10 +121,7 @@ async fn released_stock_comes_back_once() {
     for _ in 0..3 {
         assert_eq!(service.send(Ask::delete(&path)).await.status, 204);
     }
-    assert_eq!(
-        service.send(Ask::get(&path)).await.json()["status"],
-        "released"
-    );
+    assert_eq!(service.send(Ask::get(&path)).await.json()["status"], "released");
     let audit = service.audit("mug").await;
     assert_eq!(audit["available"], 5);
     assert_eq!(audit["reserved"], 0);
@@ -160,10 +131,7 @@ async fn released_stock_comes_back_once() {
     let again = service.send(ask).await;
     assert!(again.is_replay());
     assert_eq!(again.body, made.body, "the key still answers the original");
-    assert_eq!(
-        service.effects("k1").await,
-        ["reserved", "released", "replayed"]
-    );
+    assert_eq!(service.effects("k1").await, ["reserved", "released", "replayed"]);
 }
 
 #[tokio::test]
@@ -206,9 +174,7 @@ async fn an_order_line_is_reserved_once_under_whatever_key() {
 async fn the_same_key_of_another_caller_is_another_key() {
     let service = Service::stocked("mug", 5).await;
     let one = service.send(Ask::reserve("k", "1", "mug", 1)).await;
-    let other = service
-        .send(Ask::reserve("k", "2", "mug", 1).by(BACKOFFICE))
-        .await;
+    let other = service.send(Ask::reserve("k", "2", "mug", 1).by(BACKOFFICE)).await;
     assert_eq!(other.status, 201);
     assert_ne!(id(&one), id(&other));
     assert_eq!(service.audit("mug").await["distinct_keys"], 2);
@@ -219,13 +185,8 @@ async fn a_key_that_was_forgotten_finds_its_reservation_again() {
     let directory = crate::support::Directory::new();
     let mut config = directory.config();
     config.keep = std::time::Duration::ZERO;
-    let inventory = aplomb_inventory_service::Inventory::open(config)
-        .await
-        .unwrap();
-    let service = Service {
-        inventory,
-        directory,
-    };
+    let inventory = aplomb_inventory_service::Inventory::open(config).await.unwrap();
+    let service = Service { inventory, directory };
     let put = Ask::put("/products/mug", r#"{"stock": 5}"#).by(BACKOFFICE);
     service.send(put).await;
     let ask = Ask::reserve("k1", "1", "mug", 2);
@@ -242,18 +203,12 @@ async fn a_key_that_was_forgotten_finds_its_reservation_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_who_want_the_last_item_get_it_once() {
     let service = Service::stocked("mug", 1).await;
-    let answers = all(&service, |n| {
-        Ask::reserve(&format!("k{n}"), &format!("order-{n}"), "mug", 1)
-    })
-    .await;
+    let answers =
+        all(&service, |n| Ask::reserve(&format!("k{n}"), &format!("order-{n}"), "mug", 1)).await;
     let made = answers.iter().filter(|answer| answer.status == 201).count();
     let sold_out = problem(409, "out-of-stock");
     assert_eq!(made, 1);
-    assert!(
-        answers
-            .iter()
-            .all(|answer| answer.status == 201 || answer.problem() == sold_out)
-    );
+    assert!(answers.iter().all(|answer| answer.status == 201 || answer.problem() == sold_out));
     let audit = service.audit("mug").await;
     assert_eq!(audit["available"], 0);
     assert_eq!(audit["reserved"], 1);
@@ -263,10 +218,7 @@ async fn fifty_who_want_the_last_item_get_it_once() {
 async fn fifty_tries_with_one_key_make_one_reservation() {
     let service = Service::stocked("mug", 50).await;
     let answers = all(&service, |_| Ask::reserve("k", "1", "mug", 1)).await;
-    let made: Vec<_> = answers
-        .iter()
-        .filter(|answer| answer.status == 201)
-        .collect();
+    let made: Vec<_> = answers.iter().filter(|answer| answer.status == 201).collect();
     assert!(made.iter().all(|answer| answer.body == made[0].body));
     assert_eq!(made.iter().filter(|answer| !answer.is_replay()).count(), 1);
     let in_flight = answers.iter().filter(|answer| answer.status != 201);
@@ -292,8 +244,5 @@ async fn all(service: &Service, ask: impl Fn(u32) -> Ask) -> Vec<Answer> {
 }
 
 fn id(answer: &Answer) -> String {
-    answer.json()["reservation_id"]
-        .as_str()
-        .expect("a reservation has an id")
-        .to_owned()
+    answer.json()["reservation_id"].as_str().expect("a reservation has an id").to_owned()
 }

@@ -66,11 +66,7 @@ async fn a_shutdown_lets_the_request_in_flight_finish() {
     server.serving.await.unwrap();
     let answer = waiting.await.unwrap().unwrap();
     assert_eq!(answer.status, 201);
-    assert!(
-        tokio::net::TcpStream::connect(server.address)
-            .await
-            .is_err()
-    );
+    assert!(tokio::net::TcpStream::connect(server.address).await.is_err());
 }
 
 #[tokio::test]
@@ -85,13 +81,8 @@ async fn a_shutdown_waits_for_work_whose_caller_has_gone() {
     server.serving.await.unwrap();
 
     let Service { directory, .. } = server.service;
-    let inventory = aplomb_inventory_service::Inventory::open(directory.config())
-        .await
-        .unwrap();
-    let service = Service {
-        inventory,
-        directory,
-    };
+    let inventory = aplomb_inventory_service::Inventory::open(directory.config()).await.unwrap();
+    let service = Service { inventory, directory };
     assert!(service.send(ask).await.is_replay());
 }
 

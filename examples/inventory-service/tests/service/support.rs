@@ -55,10 +55,7 @@ impl Service {
     pub(crate) async fn start() -> Self {
         let directory = Directory::new();
         let inventory = Inventory::open(directory.config()).await.unwrap();
-        Self {
-            inventory,
-            directory,
-        }
+        Self { inventory, directory }
     }
 
     /// With these limits, and one mug.
@@ -67,10 +64,7 @@ impl Service {
         let mut config = directory.config();
         limit(&mut config.limits);
         let inventory = Inventory::open(config).await.unwrap();
-        let service = Self {
-            inventory,
-            directory,
-        };
+        let service = Self { inventory, directory };
         let put = Ask::put("/products/mug", r#"{"stock":1}"#);
         assert_eq!(service.send(put.by(BACKOFFICE)).await.status, 200);
         service
@@ -79,10 +73,7 @@ impl Service {
     /// With so much of one product.
     pub(crate) async fn stocked(sku: &str, stock: u32) -> Self {
         let service = Self::start().await;
-        let put = Ask::put(
-            &format!("/products/{sku}"),
-            format!(r#"{{"stock":{stock}}}"#),
-        );
+        let put = Ask::put(&format!("/products/{sku}"), format!(r#"{{"stock":{stock}}}"#));
         assert_eq!(service.send(put.by(BACKOFFICE)).await.status, 200);
         service
     }
@@ -97,9 +88,7 @@ impl Service {
     }
 
     pub(crate) async fn audit(&self, sku: &str) -> Value {
-        let answer = self
-            .send(Ask::get(&format!("/inventory/audit?sku={sku}")))
-            .await;
+        let answer = self.send(Ask::get(&format!("/inventory/audit?sku={sku}"))).await;
         assert_eq!(answer.status, 200);
         answer.json()
     }
@@ -120,12 +109,7 @@ impl Service {
         let serving = self.inventory.clone().serve(listener, async {
             let _ = stopped.await;
         });
-        Server {
-            address,
-            stop,
-            serving: tokio::spawn(serving),
-            service: self,
-        }
+        Server { address, stop, serving: tokio::spawn(serving), service: self }
     }
 }
 
@@ -174,11 +158,7 @@ impl Line {
             let _ = connection.await;
             pending::<()>().await;
         });
-        Self {
-            address,
-            sender,
-            driven,
-        }
+        Self { address, sender, driven }
     }
 
     pub(crate) async fn send(&mut self, mut ask: Ask) -> Result<Answer, hyper::Error> {
@@ -303,9 +283,7 @@ impl Answer {
     }
 
     pub(crate) fn is_replay(&self) -> bool {
-        self.headers
-            .get("idempotent-replayed")
-            .is_some_and(|value| value == "true")
+        self.headers.get("idempotent-replayed").is_some_and(|value| value == "true")
     }
 
     /// The status and the end of the problem's type.

@@ -26,21 +26,14 @@ async fn what_is_no_order_is_400_and_says_what_would_be_one() {
     }
     let answer = post(&town, &[("idempotency-key", "text")], "two mugs".into()).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    assert_eq!(
-        town.api.tally().await.unwrap(),
-        aplomb_order_api::Tally::default()
-    );
+    assert_eq!(town.api.tally().await.unwrap(), aplomb_order_api::Tally::default());
 }
 
 #[tokio::test]
 async fn an_order_needs_a_key_that_can_be_read() {
     let town = Town::open().await;
     let body = json!({"customer": "ann", "lines": [{"sku": "mug", "quantity": 1}]}).to_string();
-    for key in [
-        &[][..],
-        &[("idempotency-key", "")],
-        &[("idempotency-key", "\"open")],
-    ] {
+    for key in [&[][..], &[("idempotency-key", "")], &[("idempotency-key", "\"open")]] {
         let answer = post(&town, key, body.clone()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{key:?}");
     }
@@ -56,17 +49,10 @@ async fn a_body_over_the_cap_is_413() {
 #[tokio::test]
 async fn what_is_not_there_is_404_and_other_methods_are_405() {
     let town = Town::open().await;
-    for path in [
-        "/orders/42",
-        "/orders/01a20cba-3f80-7378-b5b2-5742b208b7b2",
-        "/nowhere",
-    ] {
+    for path in ["/orders/42", "/orders/01a20cba-3f80-7378-b5b2-5742b208b7b2", "/nowhere"] {
         let answer = town.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
-        assert_eq!(
-            answer.headers["content-type"], "application/problem+json",
-            "{path}"
-        );
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{path}");
     }
     let url = format!("{}/orders", town.orders);
     let answer = town.http.send(Method::PUT, &url, &[], Value::Null).await;
@@ -75,7 +61,5 @@ async fn what_is_not_there_is_404_and_other_methods_are_405() {
 
 async fn post(town: &Town, headers: &[(&str, &str)], body: String) -> Answer {
     let url = format!("{}/orders", town.orders);
-    town.http
-        .send_bytes(Method::POST, &url, headers, body)
-        .await
+    town.http.send_bytes(Method::POST, &url, headers, body).await
 }

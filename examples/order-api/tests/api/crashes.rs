@@ -52,10 +52,7 @@ async fn the_reconciler_of_the_next_process_ends_what_a_crash_left() {
     let api = open_at(then, data.path(), &town.inventory).await;
     assert_eq!(api.tally().await.unwrap().open, 1);
     let early = api.reconciler().run_once().await.unwrap();
-    assert_eq!(
-        early.taken, 0,
-        "whoever places an order has it to itself for a while"
-    );
+    assert_eq!(early.taken, 0, "whoever places an order has it to itself for a while");
 
     let later = then + Duration::from_secs(60);
     let api = open_at(later, data.path(), &town.inventory).await;
@@ -87,9 +84,7 @@ async fn crash_while_reserving(town: &Town, data: &Path, now: SystemTime) {
         Client::new().order(&orders, "click", &[("mug", 1)]).await;
     });
     told.recv().await.unwrap();
-    tokio::task::spawn_blocking(move || drop(process))
-        .await
-        .unwrap();
+    tokio::task::spawn_blocking(move || drop(process)).await.unwrap();
     assert_eq!(town.audit("mug").await["reserved"], 1);
 }
 

@@ -62,18 +62,12 @@ async fn an_inventory_that_is_too_slow_leaves_the_order_pending_and_reserves_it_
     town.chaos(json!({"latency_ms": 1_500})).await;
     let placed = town.order("click", &[("mug", 1)]).await;
     let path = placed.headers["location"].to_str().unwrap();
-    assert!(matches!(
-        placed.status,
-        StatusCode::ACCEPTED | StatusCode::CREATED
-    ));
+    assert!(matches!(placed.status, StatusCode::ACCEPTED | StatusCode::CREATED));
     town.chaos(json!({})).await;
     town.reconcile().await;
     assert_eq!(town.get(path).await.body["status"], "confirmed");
     let audit = town.audit("mug").await;
-    assert_eq!(
-        (&audit["reservations"], &audit["available"]),
-        (&json!(1), &json!(4))
-    );
+    assert_eq!((&audit["reservations"], &audit["available"]), (&json!(1), &json!(4)));
 }
 
 #[tokio::test]
@@ -93,10 +87,7 @@ async fn what_could_not_be_given_back_is_given_back_later() {
         tokio::join!(order, storm).0
     };
     // Whether the storm came in time to be seen depends on the machine; how it ends does not.
-    assert!(matches!(
-        placed.status,
-        StatusCode::ACCEPTED | StatusCode::CONFLICT
-    ));
+    assert!(matches!(placed.status, StatusCode::ACCEPTED | StatusCode::CONFLICT));
     town.chaos(json!({})).await;
     town.reconcile().await;
     let shown = town.get(&format!("/orders/{}", placed.order_id())).await;

@@ -63,9 +63,7 @@ async fn earlier_lines_are_given_back_when_a_later_one_is_sold_out() {
     let town = Town::open().await;
     town.stock("mug", 5).await;
     town.stock("lamp", 1).await;
-    let placed = town
-        .order("click", &[("mug", 2), ("mug", 1), ("lamp", 2)])
-        .await;
+    let placed = town.order("click", &[("mug", 2), ("mug", 1), ("lamp", 2)]).await;
     assert_eq!(placed.status, StatusCode::CONFLICT);
     for (sku, stock) in [("mug", 5), ("lamp", 1)] {
         let audit = town.audit(sku).await;
@@ -130,10 +128,7 @@ async fn a_service_that_was_told_to_stop_is_not_ready_and_still_alive() {
     let served = tokio::spawn(api.serve(listener, async { _ = stopped.await }));
     let ask = async |path: &str| {
         let url = format!("{url}{path}");
-        town.http
-            .send(Method::GET, &url, &[], Value::Null)
-            .await
-            .status
+        town.http.send(Method::GET, &url, &[], Value::Null).await.status
     };
     assert_eq!(ask("/readyz").await, StatusCode::OK);
     stop.send(()).unwrap();

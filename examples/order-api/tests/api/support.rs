@@ -38,21 +38,12 @@ impl Town {
         let api = api.await.unwrap();
         // Without its reconciler, which tests run when it is time.
         let orders = serve(api.router(), &mut tasks).await;
-        Self {
-            api,
-            orders,
-            inventory,
-            http: Client::new(),
-            _data: data,
-            _tasks: tasks,
-        }
+        Self { api, orders, inventory, http: Client::new(), _data: data, _tasks: tasks }
     }
 
     pub(crate) async fn stock(&self, sku: &str, stock: u32) {
         let url = format!("{}/products/{sku}", self.inventory);
-        let answer = self
-            .http
-            .send(Method::PUT, &url, BACKOFFICE, json!({"stock": stock}));
+        let answer = self.http.send(Method::PUT, &url, BACKOFFICE, json!({"stock": stock}));
         assert_eq!(answer.await.status, StatusCode::OK);
     }
 
@@ -64,10 +55,7 @@ impl Town {
 
     pub(crate) async fn audit(&self, sku: &str) -> Value {
         let url = format!("{}/inventory/audit?sku={sku}", self.inventory);
-        self.http
-            .send(Method::GET, &url, BACKOFFICE, Value::Null)
-            .await
-            .body
+        self.http.send(Method::GET, &url, BACKOFFICE, Value::Null).await.body
     }
 
     /// What Inventory did under a key, oldest first.
@@ -158,14 +146,11 @@ impl Client {
     }
 
     pub(crate) async fn order(&self, orders: &str, key: &str, lines: &[(&str, u32)]) -> Answer {
-        let lines: Vec<_> = lines
-            .iter()
-            .map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity}))
-            .collect();
+        let lines: Vec<_> =
+            lines.iter().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity})).collect();
         let body = json!({"customer": "ann", "lines": lines});
         let url = format!("{orders}/orders");
-        self.send(Method::POST, &url, &[("idempotency-key", key)], body)
-            .await
+        self.send(Method::POST, &url, &[("idempotency-key", key)], body).await
     }
 
     pub(crate) async fn send(
@@ -175,11 +160,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: Value,
     ) -> Answer {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
+        let body = if body.is_null() { String::new() } else { body.to_string() };
         self.send_bytes(method, url, headers, body).await
     }
 
@@ -194,11 +175,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = self
-            .0
-            .request(request.body(body.into()).unwrap())
-            .await
-            .unwrap();
+        let response = self.0.request(request.body(body.into()).unwrap()).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer {
