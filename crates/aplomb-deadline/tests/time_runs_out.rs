@@ -67,9 +67,9 @@ async fn the_work_is_dropped_when_the_bell_rings() {
         }
     }
     let dropped = Arc::new(AtomicBool::new(false));
-    let work = Work(Arc::clone(&dropped));
+    let flag = Arc::clone(&dropped);
     let inner = service_fn(move |_: Request<Full<Bytes>>| {
-        let work = Work(Arc::clone(&work.0));
+        let work = Work(Arc::clone(&flag));
         async move {
             std::future::pending::<()>().await;
             drop(work);
