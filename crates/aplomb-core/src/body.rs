@@ -1,4 +1,5 @@
 use bytes::Buf;
+use http::Request;
 use http_body_util::{Empty, Full};
 
 /// A body that can be sent more than once.
@@ -14,6 +15,21 @@ pub trait ReplayBody: Sized {
     /// known to be longer than `cap` bytes.
     fn keep(&mut self, cap: usize) -> Option<Self::Kept>;
 
+    /// Keeps a whole request. A body that is shared by its clones overrides this with a clone of
+    /// the request, which is cheaper than one made piece by piece.
+    #[doc(hidden)]
+    fn keep_request(request: &mut Request<Self>, cap: usize) -> Option<Request<Self::Kept>> {
+        let body = request.body_mut().keep(cap)?;
+        Some(with_body(request, body))
+    }
+
+    /// The whole request once more.
+    #[doc(hidden)]
+    fn request_again(kept: &mut Request<Self::Kept>) -> Option<Request<Self>> {
+        let body = Self::again(kept.body_mut())?;
+        Some(with_body(kept, body))
+    }
+
     /// Whether all of its bytes are still there.
     fn is_whole(_kept: &Self::Kept) -> bool {
         true
@@ -27,13 +43,35 @@ impl<D: Buf + Clone> ReplayBody for Full<D> {
     type Kept = Self;
 
     fn keep(&mut self, cap: usize) -> Option<Self> {
-        let length = http_body::Body::size_hint(self).lower();
-        (length <= cap as u64).then(|| self.clone())
+        (size(self) <= cap as u64).then(|| self.clone())
     }
 
     fn again(kept: &mut Self) -> Option<Self> {
         Some(kept.clone())
     }
+
+    fn keep_request(request: &mut Request<Self>, cap: usize) -> Option<Request<Self>> {
+        (size(request.body()) <= cap as u64).then(|| request.clone())
+    }
+
+    fn request_again(kept: &mut Request<Self>) -> Option<Request<Self>> {
+        Some(kept.clone())
+    }
+}
+
+fn size(body: &impl http_body::Body) -> u64 {
+    body.size_hint().lower()
+}
+
+/// The same request around another body.
+fn with_body<A, B>(like: &Request<A>, body: B) -> Request<B> {
+    let mut request = Request::new(body);
+    *request.method_mut() = like.method().clone();
+    *request.uri_mut() = like.uri().clone();
+    *request.version_mut() = like.version();
+    *request.headers_mut() = like.headers().clone();
+    *request.extensions_mut() = like.extensions().clone();
+    request
 }
 
 impl<D: Buf> ReplayBody for Empty<D> {

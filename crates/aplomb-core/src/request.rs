@@ -92,8 +92,7 @@ impl<B: ReplayBody> Replay for http::Request<B> {
     type Kept = http::Request<B::Kept>;
 
     fn keep(&mut self, cap: usize) -> Option<Self::Kept> {
-        let body = self.body_mut().keep(cap)?;
-        Some(with_body(self, body))
+        B::keep_request(self, cap)
     }
 
     fn is_whole(kept: &Self::Kept) -> bool {
@@ -101,20 +100,8 @@ impl<B: ReplayBody> Replay for http::Request<B> {
     }
 
     fn again(kept: &mut Self::Kept) -> Option<Self> {
-        let body = B::again(kept.body_mut())?;
-        Some(with_body(kept, body))
+        B::request_again(kept)
     }
-}
-
-/// The same request around another body.
-fn with_body<A, B>(like: &http::Request<A>, body: B) -> http::Request<B> {
-    let mut request = http::Request::new(body);
-    *request.method_mut() = like.method().clone();
-    *request.uri_mut() = like.uri().clone();
-    *request.version_mut() = like.version();
-    *request.headers_mut() = like.headers().clone();
-    *request.extensions_mut() = like.extensions().clone();
-    request
 }
 
 #[cfg(feature = "reqwest")]

@@ -1,24 +1,17 @@
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use aplomb_core::{
-    Answer, BoxError, CallRecord, Classify, Decision, Failure, FailureKind, NotRetried, Observe,
-    Outcome, Reason, Replay, time,
-};
+use aplomb_core::{Answer, BoxError, Classify, Observe, Replay};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_service::Service;
 
-use crate::budget::{Budget, Sent, Withdrawal};
 use crate::event::RetryEvent;
-use crate::layer::Policy;
-use crate::rules::{Again, BodyIs, Progress};
+use crate::running::{Next, Running, Settled};
 
 pin_project! {
     /// The answer of a [`Retry`](crate::Retry).
@@ -28,9 +21,10 @@ pin_project! {
         S::Response: Answer,
         Req: Replay,
     {
+        call: Running<Req::Kept, C, O>,
         #[pin]
         state: State<S::Future, Req, <S::Response as Answer>::Rest>,
-        call: Running<S, Req::Kept, C, O>,
+        service: S,
     }
 }
 
@@ -56,31 +50,15 @@ pin_project! {
     }
 }
 
-/// The next attempt, paid for and not sent yet.
-struct Next<Req> {
-    request: Req,
-    withdrawal: Withdrawal,
-}
-
-/// What a call carries from one attempt to the next.
-pub(crate) struct Running<S, K, C, O> {
-    pub(crate) service: S,
-    pub(crate) kept: Option<K>,
-    pub(crate) progress: Progress,
-    pub(crate) budget: Option<Budget>,
-    pub(crate) sent: Option<Sent>,
-    pub(crate) record: Option<CallRecord>,
-    pub(crate) policy: Arc<Policy<C, O>>,
-}
-
 impl<S, Req, C, O> ResponseFuture<S, Req, C, O>
 where
     S: Service<Req>,
     S::Response: Answer,
     Req: Replay,
 {
-    pub(crate) fn new(attempt: S::Future, call: Running<S, Req::Kept, C, O>) -> Self {
-        Self { state: State::Calling { attempt }, call }
+    #[inline]
+    pub(crate) fn new(attempt: S::Future, service: S, call: Running<Req::Kept, C, O>) -> Self {
+        Self { call, state: State::Calling { attempt }, service }
     }
 }
 
@@ -100,8 +78,11 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Calling { attempt } => {
-                    let result = ready!(attempt.poll(cx)).map_err(Into::into);
-                    match this.call.settle(result) {
+                    let mut result = ready!(attempt.poll(cx)).map_err(Into::into);
+                    let Some(failure) = this.call.look(&mut result) else {
+                        return Poll::Ready(result);
+                    };
+                    match this.call.fail(failure, result) {
                         Settled::Done(result) => return Poll::Ready(result),
                         Settled::Again { wait, next, rest } => {
                             this.state.set(State::after(wait, next, rest));
@@ -113,143 +94,14 @@ where
                     this.state.set(State::Readying { next });
                 }
                 StateProj::Readying { next } => {
-                    ready!(this.call.service.poll_ready(cx)).map_err(Into::into)?;
+                    ready!(this.service.poll_ready(cx)).map_err(Into::into)?;
                     let next = next.take().expect("a call is polled no more after it ended");
-                    let attempt = this.call.resend(*next);
+                    let request = this.call.resend(*next);
+                    let attempt = this.service.call(request);
                     this.state.set(State::Calling { attempt });
                 }
             }
         }
-    }
-}
-
-enum Settled<R: Answer, Req> {
-    Done(Result<R, BoxError>),
-    Again { wait: Duration, next: Next<Req>, rest: Option<R::Rest> },
-}
-
-impl<S, K, C, O> Running<S, K, C, O> {
-    /// An attempt ended: the call is over, or it is sent again.
-    fn settle<R, Req>(&mut self, result: Result<R, BoxError>) -> Settled<R, Req>
-    where
-        R: Answer,
-        Req: Replay<Kept = K>,
-        C: Classify<R>,
-        O: Observe<RetryEvent>,
-    {
-        let seen = match &result {
-            Ok(response) => Ok(response),
-            Err(error) => Err(&**error as &(dyn Error + 'static)),
-        };
-        match self.policy.classify.classify(self.progress.call(), seen) {
-            Outcome::Failure(failure) => self.failed(failure, result),
-            outcome => {
-                self.ended(outcome);
-                Settled::Done(result.map(|response| self.recorded(response)))
-            }
-        }
-    }
-
-    fn ended(&mut self, outcome: Outcome)
-    where
-        O: Observe<RetryEvent>,
-    {
-        let (attempt, success) = (self.progress.attempt(), outcome == Outcome::Success);
-        match self.sent.take() {
-            Some(sent) if success => sent.succeeded(),
-            None if success => self.budget().deposit(),
-            _ => {}
-        }
-        self.policy.observer.observe(&RetryEvent::Done { attempt, success });
-    }
-
-    fn failed<R, Req>(&mut self, failure: Failure, result: Result<R, BoxError>) -> Settled<R, Req>
-    where
-        R: Answer,
-        Req: Replay<Kept = K>,
-        O: Observe<RetryEvent>,
-    {
-        // A key in flight elsewhere says nothing about the dependency's health.
-        if let Some(sent) = self.sent.take().filter(|_| failure.kind != FailureKind::Pending) {
-            sent.failed();
-        }
-        let (attempt, before) = (self.progress.attempt(), self.budget().balance());
-        let next = self.next(failure);
-        let after = self.budget().balance();
-        if let Some(record) = &mut self.record {
-            let then = next.as_ref().map(|(wait, _)| *wait).map_err(|reason| *reason);
-            record.decisions.push(Decision::new(attempt, failure, then).balance(before, after));
-        }
-        match next {
-            Ok((wait, next)) => {
-                let event = RetryEvent::Waiting { failed: attempt, failure, wait };
-                self.policy.observer.observe(&event);
-                Settled::Again { wait, next, rest: result.ok().map(Answer::into_rest) }
-            }
-            Err(reason) => {
-                let event = RetryEvent::Refused { attempt, failure, reason };
-                self.policy.observer.observe(&event);
-                Settled::Done(self.annotate(result, NotRetried::new(reason, attempt)))
-            }
-        }
-    }
-
-    /// The next attempt and the wait before it, or why there is none.
-    fn next<Req>(&mut self, failure: Failure) -> Result<(Duration, Next<Req>), Reason>
-    where
-        Req: Replay<Kept = K>,
-    {
-        let Policy { settings, purse, dice, .. } = &*self.policy;
-        let budget = purse.open(self.budget.as_ref());
-        let body = match &self.kept {
-            Some(kept) if Req::is_whole(kept) => BodyIs::Kept,
-            _ => BodyIs::Gone,
-        };
-        let (now, mut rng) = (time::now(), dice.roll());
-        let Again { wait, withdrawal } =
-            settings.rules.judge(&mut self.progress, failure, body, now, &mut rng, budget)?;
-        // A stream may have ended meanwhile: then the withdrawal goes back by its drop.
-        let request = self.kept.as_mut().and_then(Req::again).ok_or(Reason::Body)?;
-        Ok((wait, Next { request, withdrawal }))
-    }
-
-    fn resend<Req>(&mut self, next: Next<Req>) -> S::Future
-    where
-        S: Service<Req>,
-        O: Observe<RetryEvent>,
-    {
-        self.progress.resent();
-        self.sent = Some(next.withdrawal.sent());
-        let attempt = self.progress.attempt();
-        self.policy.observer.observe(&RetryEvent::Resent { attempt });
-        self.service.call(next.request)
-    }
-
-    fn budget(&self) -> &Budget {
-        self.policy.purse.open(self.budget.as_ref())
-    }
-
-    /// Leaves why there was no other attempt beside the answer.
-    fn annotate<R: Answer>(
-        &mut self,
-        result: Result<R, BoxError>,
-        why: NotRetried,
-    ) -> Result<R, BoxError> {
-        match result {
-            Ok(mut response) => {
-                response.extensions_mut().insert(why);
-                Ok(self.recorded(response))
-            }
-            Err(error) => Err(why.recorded(error, self.record.take())),
-        }
-    }
-
-    /// Leaves the record beside a response, if it was asked for.
-    fn recorded<R: Answer>(&mut self, mut response: R) -> R {
-        if let Some(record) = self.record.take() {
-            response.extensions_mut().insert(record);
-        }
-        response
     }
 }
 
@@ -299,7 +151,7 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture")
-            .field("progress", &self.call.progress)
+            .field("attempt", &self.call.attempt())
             .finish_non_exhaustive()
     }
 }

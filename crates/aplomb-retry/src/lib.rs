@@ -59,6 +59,7 @@ mod event;
 mod future;
 mod layer;
 mod rules;
+mod running;
 mod service;
 mod sync;
 

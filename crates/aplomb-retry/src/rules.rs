@@ -43,15 +43,19 @@ impl Default for Rules {
 
 impl Rules {
     /// Begins a call at `now`, under its own total time and the deadline it inherited.
-    #[inline]
     pub fn begin(&self, call: Call, inherited: Option<Deadline>, now: Instant) -> Progress {
+        Progress::new(call, self.deadline(inherited, now))
+    }
+
+    /// The deadline of a call that begins at `now`: its own total time or what it inherited,
+    /// whichever ends first.
+    #[inline]
+    pub fn deadline(&self, inherited: Option<Deadline>, now: Instant) -> Option<Deadline> {
         let own = self.total.map(|total| Deadline::after(now, total));
-        let deadline = match (own, inherited) {
+        match (own, inherited) {
             (Some(own), Some(inherited)) => Some(own.min(inherited)),
             (own, inherited) => own.or(inherited),
-        };
-        let attempt = Attempt::FIRST;
-        Progress { call, deadline, delays: None, attempt, free_spent: false }
+        }
     }
 
     /// Decides about a failure, in this order: will it pass, can the body be sent again, is that
@@ -151,13 +155,18 @@ pub enum BodyIs {
 pub struct Progress {
     call: Call,
     deadline: Option<Deadline>,
-    // Only a call that failed has any.
+    // Decorrelated jitter remembers; drawn up at the first failure.
     delays: Option<Delays>,
     attempt: Attempt,
     free_spent: bool,
 }
 
 impl Progress {
+    /// A call whose first attempt was sent.
+    pub const fn new(call: Call, deadline: Option<Deadline>) -> Self {
+        Self { call, deadline, delays: None, attempt: Attempt::FIRST, free_spent: false }
+    }
+
     /// The attempt that was sent last.
     #[inline]
     pub const fn attempt(&self) -> Attempt {

@@ -2,15 +2,15 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use aplomb_core::{
-    Answer, Attempts, BoxError, CallRecord, Classify, Deadline, Observe, Replay, time,
-};
+use aplomb_core::{Answer, Attempts, BoxError, Classify, Deadline, Observe, Replay, time};
 use http_body::Body;
 use tower_service::Service;
 
 use crate::event::RetryEvent;
-use crate::future::{ResponseFuture, Running};
+use crate::future::ResponseFuture;
 use crate::layer::{Policy, Settings};
+use crate::rules::Rules;
+use crate::running::Running;
 
 /// A service that sends a failed request again while its budget allows. Made by
 /// [`RetryLayer`](crate::RetryLayer).
@@ -48,17 +48,22 @@ where
         let mut ready = mem::replace(&mut self.inner, clone);
 
         let Settings { rules, body_cap, keep_records } = &self.policy.settings;
-        let now = time::now();
-        let progress = rules.begin(request.call(), Deadline::of(&request, now), now);
-        let record = (*keep_records || request.wants_record()).then(CallRecord::default);
+        let (call, wants_record) = (request.call(), *keep_records || request.wants_record());
         let budget = self.policy.purse.own(&request);
-        let kept = match rules.attempts {
-            Attempts::ONE => None,
-            _ => request.keep(*body_cap),
-        };
+        // A call with one attempt keeps nothing for another and does not ask for the time.
+        let is_final = rules.attempts == Attempts::ONE;
+        let deadline = if is_final { None } else { deadline(rules, &request) };
+        let kept = if is_final { None } else { request.keep(*body_cap) };
         let attempt = ready.call(request);
-        let policy = Arc::clone(&self.policy);
-        let call = Running { service: ready, kept, progress, budget, sent: None, record, policy };
-        ResponseFuture::new(attempt, call)
+        let (policy, failed) = (Arc::clone(&self.policy), None);
+        let call = Running { kept, call, deadline, wants_record, budget, policy, failed };
+        ResponseFuture::new(attempt, ready, call)
     }
+}
+
+/// Until when a request that is sent now may be sent again.
+#[inline]
+fn deadline(rules: &Rules, request: &impl Replay) -> Option<Deadline> {
+    let now = time::now();
+    rules.deadline(Deadline::of(request, now), now)
 }

@@ -1,0 +1,209 @@
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::budget::{Budget, Sent, Withdrawal};
+use crate::event::RetryEvent;
+use crate::layer::Policy;
+use crate::rules::{Again, BodyIs, Progress};
+use aplomb_core::{
+    Answer, Attempt, BoxError, Call, CallRecord, Classify, Deadline, Decision, Failure,
+    FailureKind, NotRetried, Observe, Outcome, Reason, Replay, time,
+};
+
+/// A call under way: what it carries from one attempt to the next.
+pub(crate) struct Running<K, C, O> {
+    pub(crate) kept: Option<K>,
+    pub(crate) call: Call,
+    pub(crate) deadline: Option<Deadline>,
+    pub(crate) wants_record: bool,
+    pub(crate) budget: Option<Budget>,
+    pub(crate) policy: Arc<Policy<C, O>>,
+    // Only a call that failed once pays for the room.
+    pub(crate) failed: Option<Box<Failed>>,
+}
+
+/// What a call carries once an attempt of it has failed.
+pub(crate) struct Failed {
+    progress: Progress,
+    sent: Option<Sent>,
+    record: CallRecord,
+}
+
+/// The next attempt, paid for and not sent yet.
+pub(crate) struct Next<Req> {
+    request: Req,
+    withdrawal: Withdrawal,
+}
+
+pub(crate) enum Settled<R: Answer, Req> {
+    Done(Result<R, BoxError>),
+    Again { wait: Duration, next: Next<Req>, rest: Option<R::Rest> },
+}
+
+impl<K, C, O> Running<K, C, O> {
+    /// Looks at how an attempt ended: answers with the failure, or else ends the call.
+    ///
+    /// The answer stays where it is: a response is large, and on the happy path nothing is to be
+    /// done to it.
+    #[inline]
+    pub(crate) fn look<R>(&mut self, result: &mut Result<R, BoxError>) -> Option<Failure>
+    where
+        R: Answer,
+        C: Classify<R>,
+        O: Observe<RetryEvent>,
+    {
+        let seen = match &*result {
+            Ok(response) => Ok(response),
+            Err(error) => Err(&**error as &(dyn Error + 'static)),
+        };
+        let outcome = self.policy.classify.classify(self.call, seen);
+        if let Outcome::Failure(failure) = outcome {
+            return Some(failure);
+        }
+        self.end(outcome == Outcome::Success);
+        if let (true, Ok(response)) = (self.wants_record, result) {
+            self.leave_record(response);
+        }
+        None
+    }
+
+    /// The attempt that was sent last.
+    pub(crate) fn attempt(&self) -> Attempt {
+        self.failed.as_ref().map_or(Attempt::FIRST, |failed| failed.progress.attempt())
+    }
+
+    fn end(&mut self, success: bool)
+    where
+        O: Observe<RetryEvent>,
+    {
+        match &mut self.failed {
+            None if success => self.budget().deposit(),
+            Some(failed) if success => {
+                let _ = failed.sent.take().map(Sent::succeeded);
+            }
+            _ => {}
+        }
+        let attempt = self.attempt();
+        self.policy.observer.observe(&RetryEvent::Done { attempt, success });
+    }
+
+    /// An attempt failed: the call is over, or it is sent again.
+    #[cold]
+    pub(crate) fn fail<R, Req>(
+        &mut self,
+        failure: Failure,
+        result: Result<R, BoxError>,
+    ) -> Settled<R, Req>
+    where
+        R: Answer,
+        Req: Replay<Kept = K>,
+        O: Observe<RetryEvent>,
+    {
+        let mut failed =
+            self.failed.take().unwrap_or_else(|| Box::new(Failed::first(self.call, self.deadline)));
+        // A key in flight elsewhere says nothing about the dependency's health.
+        if let Some(sent) = failed.sent.take().filter(|_| failure.kind != FailureKind::Pending) {
+            sent.failed();
+        }
+        let (attempt, before) = (failed.progress.attempt(), self.budget().balance());
+        let next = self.next(&mut failed.progress, failure);
+        if self.wants_record {
+            let then = next.as_ref().map(|(wait, _)| *wait).map_err(|reason| *reason);
+            let decision = Decision::new(attempt, failure, then);
+            failed.record.decisions.push(decision.balance(before, self.budget().balance()));
+        }
+        self.failed = Some(failed);
+        match next {
+            Ok((wait, next)) => {
+                let event = RetryEvent::Waiting { failed: attempt, failure, wait };
+                self.policy.observer.observe(&event);
+                Settled::Again { wait, next, rest: result.ok().map(Answer::into_rest) }
+            }
+            Err(reason) => {
+                let event = RetryEvent::Refused { attempt, failure, reason };
+                self.policy.observer.observe(&event);
+                Settled::Done(self.annotate(result, NotRetried::new(reason, attempt)))
+            }
+        }
+    }
+
+    /// The next attempt and the wait before it, or why there is none.
+    fn next<Req>(
+        &mut self,
+        progress: &mut Progress,
+        failure: Failure,
+    ) -> Result<(Duration, Next<Req>), Reason>
+    where
+        Req: Replay<Kept = K>,
+    {
+        let Policy { settings, purse, dice, .. } = &*self.policy;
+        let budget = purse.open(self.budget.as_ref());
+        let body = match &self.kept {
+            Some(kept) if Req::is_whole(kept) => BodyIs::Kept,
+            _ => BodyIs::Gone,
+        };
+        let (now, mut rng) = (time::now(), dice.roll());
+        let Again { wait, withdrawal } =
+            settings.rules.judge(progress, failure, body, now, &mut rng, budget)?;
+        // A stream may have ended meanwhile: then the withdrawal goes back by its drop.
+        let request = self.kept.as_mut().and_then(Req::again).ok_or(Reason::Body)?;
+        Ok((wait, Next { request, withdrawal }))
+    }
+
+    /// The next attempt goes out: answers with the request to send.
+    pub(crate) fn resend<Req>(&mut self, next: Next<Req>) -> Req
+    where
+        O: Observe<RetryEvent>,
+    {
+        let Next { request, withdrawal } = next;
+        if let Some(failed) = &mut self.failed {
+            failed.progress.resent();
+            failed.sent = Some(withdrawal.sent());
+        }
+        let attempt = self.attempt();
+        self.policy.observer.observe(&RetryEvent::Resent { attempt });
+        request
+    }
+
+    fn budget(&self) -> &Budget {
+        self.policy.purse.open(self.budget.as_ref())
+    }
+
+    /// Leaves why there was no other attempt beside the answer.
+    fn annotate<R: Answer>(
+        &mut self,
+        result: Result<R, BoxError>,
+        why: NotRetried,
+    ) -> Result<R, BoxError> {
+        match result {
+            Ok(mut response) => {
+                response.extensions_mut().insert(why);
+                if self.wants_record {
+                    self.leave_record(&mut response);
+                }
+                Ok(response)
+            }
+            Err(error) => {
+                let record = self.wants_record.then(|| self.record());
+                Err(why.recorded(error, record))
+            }
+        }
+    }
+
+    #[cold]
+    fn leave_record<R: Answer>(&mut self, response: &mut R) {
+        response.extensions_mut().insert(self.record());
+    }
+
+    fn record(&mut self) -> CallRecord {
+        self.failed.as_mut().map(|failed| std::mem::take(&mut failed.record)).unwrap_or_default()
+    }
+}
+
+impl Failed {
+    fn first(call: Call, deadline: Option<Deadline>) -> Self {
+        let progress = Progress::new(call, deadline);
+        Self { progress, sent: None, record: CallRecord::default() }
+    }
+}
