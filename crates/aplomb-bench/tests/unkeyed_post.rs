@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aplomb_core::{NotRetried, Reason, cause};
+use aplomb_core::{NotRetried, Reason, cause, transport};
 use aplomb_retry::{Budget, RetryLayer};
 use reqwest_middleware::ClientBuilder;
 use reqwest_retry::RetryTransientMiddleware;
@@ -35,7 +35,7 @@ async fn the_peers_default_executes_it_four_times_and_ours_once() {
 }
 
 fn plain() -> reqwest::Client {
-    reqwest::Client::builder().retry(reqwest::retry::never()).build().unwrap()
+    transport::reqwest().build().unwrap()
 }
 
 /// Does what it is asked, and never says so.

@@ -20,7 +20,10 @@ impl Call {
     /// Reads a request's method and key.
     #[inline]
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        Self { safety: Safety::of(method), keyed: !headers.is_empty() && headers.contains_key(&NAME) }
+        Self {
+            safety: Safety::of(method),
+            keyed: !headers.is_empty() && headers.contains_key(&NAME),
+        }
     }
 }
 

@@ -43,6 +43,8 @@ mod refusal;
 mod request;
 pub mod retry_after;
 pub mod time;
+#[cfg(any(feature = "reqwest", feature = "hyper"))]
+pub mod transport;
 
 pub use answer::Answer;
 pub use attempt::{Attempt, Attempts};

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 
-use aplomb_core::{BoxError, Call, Classify, FailureKind, HttpClassifier};
+use aplomb_core::{BoxError, Call, Classify, FailureKind, HttpClassifier, transport};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::Empty;
@@ -84,11 +84,24 @@ async fn reqwests_own_timeout_may_have_acted() {
     assert_eq!(kind(sent.await.unwrap_err()), FailureKind::Timeout);
 }
 
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_not_another_send() {
+    let address = server(|mut stream| async move {
+        read_head(&mut stream).await;
+        let moved = b"HTTP/1.1 307 Moved\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(moved).await.unwrap();
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "nothing else was sent");
+    });
+    let client = transport::reqwest().build().unwrap();
+    let response = client.post(format!("http://{}/", address.await)).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.url().path()), (307, "/"));
+}
+
 async fn seen_by_both(address: SocketAddr) -> [FailureKind; 2] {
     let url = format!("http://{address}/");
-    let hyper = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let hyper = transport::hyper(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let posted = Request::post(&url).body(Empty::new()).unwrap();
-    let reqwest = reqwest::Client::builder().retry(reqwest::retry::never()).build().unwrap();
+    let reqwest = transport::reqwest().build().unwrap();
     [
         kind(hyper.request(posted).await.unwrap_err()),
         kind(reqwest.post(&url).send().await.unwrap_err()),

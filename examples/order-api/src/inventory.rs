@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aplomb_core::{BoxError, Deadline, Dice, IDEMPOTENCY_KEY, cause};
+use aplomb_core::{BoxError, Deadline, Dice, IDEMPOTENCY_KEY, cause, transport};
 use aplomb_telemetry::Metrics;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
@@ -50,7 +50,7 @@ impl Inventory {
         Self {
             base: base.to_string().trim_end_matches('/').into(),
             token,
-            transport: transport(connector),
+            transport: connected(connector),
             journal,
             availability: stack(policy::availability()),
             reserve: stack(policy::reserve()),
@@ -233,16 +233,14 @@ fn read<T: serde::de::DeserializeOwned>(response: &Response<Bytes>) -> Option<T>
 
 /// A hyper client whose answers arrive whole: one that breaks off halfway is a lost one, and is
 /// seen by the attempt's deadline and by the retries.
-fn transport<C>(connector: C) -> Transport
+fn connected<C>(connector: C) -> Transport
 where
     C: Connect + Clone + Send + Sync + 'static,
 {
-    let client: Client<C, Full<Bytes>> = Client::builder(TokioExecutor::new())
+    let client: Client<C, Full<Bytes>> = transport::hyper(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         // Given up before Inventory closes what has idled for 30 s.
         .pool_idle_timeout(Duration::from_secs(20))
-        // Or two layers retry.
-        .retry_canceled_requests(false)
         .build(connector);
     BoxCloneSyncService::new(service_fn(move |request| {
         let client = client.clone();

@@ -1,0 +1,36 @@
+//! Clients that send each request once.
+//!
+//! A client that retries by itself, or follows a redirect, sends requests that no budget paid for
+//! and no policy allowed: two layers that retry multiply, and a 307 repeats a POST somewhere else.
+//! Under our layers the transport sends what it is given, once, and says what came of it.
+
+/// A reqwest client under construction: no retries, no redirects of its own.
+///
+/// ```
+/// let client = aplomb_core::transport::reqwest().build()?;
+/// # Ok::<(), reqwest::Error>(())
+/// ```
+#[cfg(feature = "reqwest")]
+pub fn reqwest() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .retry(reqwest::retry::never())
+        .redirect(reqwest::redirect::Policy::none())
+}
+
+/// A hyper client under construction: it does not send again what a closed connection gave back.
+///
+/// The classifier knows such a request as provably unsent; its first retry is immediate and free.
+#[cfg(feature = "hyper")]
+#[must_use]
+pub fn hyper<E>(executor: E) -> hyper_util::client::legacy::Builder
+where
+    E: hyper::rt::Executor<std::pin::Pin<Box<dyn Future<Output = ()> + Send>>>
+        + Send
+        + Sync
+        + Clone
+        + 'static,
+{
+    let mut builder = hyper_util::client::legacy::Client::builder(executor);
+    builder.retry_canceled_requests(false);
+    builder
+}
