@@ -1,0 +1,190 @@
+//! The loop: takes the next event, lets the caller or the server act on it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use aplomb_core::time::{self, Instant};
+use aplomb_retry::Rules;
+
+use crate::budget::Budgets;
+use crate::call::Calls;
+use crate::chance::exponential;
+use crate::client::Clients;
+use crate::measure::Measures;
+use crate::model::{Fault, Model, Start, nanos};
+use crate::queue::{Event, Kind, Queue};
+use crate::server::Server;
+use crate::units::{SECOND, float, whole};
+use crate::watch::Watch;
+
+/// Lets somebody outside follow a run, and end it.
+#[derive(Debug, Default)]
+pub struct Control {
+    stop: AtomicBool,
+    reached: AtomicU64,
+}
+
+impl Control {
+    /// Ends the run at its next look, after at most 65,536 events.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was told to end.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// How much virtual time has passed in all runs, in nanoseconds.
+    pub fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    fn passed(&self, time: u64) {
+        self.reached.fetch_add(time, Ordering::Relaxed);
+    }
+}
+
+/// Runs a model once.
+///
+/// The same model and seed give the same measures, on any machine. Call [`Model::check`] first:
+/// of settings that contradict each other the outcome means nothing.
+pub fn simulate(model: &Model, seed: u64, watch: &mut impl Watch, control: &Control) -> Measures {
+    let mut simulation = Simulation::new(model, seed, watch);
+    simulation.schedule_first();
+    simulation.run(control);
+    simulation.conclude()
+}
+
+/// A run under way. What callers do stands in `caller.rs`, what servers do in `serving.rs`.
+pub(crate) struct Simulation<'a, W> {
+    pub(crate) model: &'a Model,
+    pub(crate) now: u64,
+    pub(crate) queue: Queue,
+    pub(crate) clients: Clients,
+    pub(crate) calls: Calls,
+    pub(crate) budgets: Budgets,
+    pub(crate) rules: Rules,
+    pub(crate) server: Server,
+    /// The row's version, one more for every write.
+    pub(crate) version: u32,
+    pub(crate) measures: Measures,
+    pub(crate) watch: &'a mut W,
+    pub(crate) mean_gap: u64,
+    pub(crate) get: aplomb_core::Call,
+    origin: Instant,
+}
+
+impl<'a, W: Watch> Simulation<'a, W> {
+    fn new(model: &'a Model, seed: u64, watch: &'a mut W) -> Self {
+        let rate = match model.start {
+            Start::Open => whole(model.arrivals_per_second),
+            Start::Together => model.clients.into(),
+        };
+        let owners = u64::from(model.clients) + u64::from(model.layers) - 1;
+        let gap = f64::from(model.clients) / model.arrivals_per_second * float(SECOND);
+        Self {
+            model,
+            now: 0,
+            queue: Queue::new(
+                rate.max(1) * EVENTS_PER_CALL,
+                rate + u64::from(model.clients),
+                model.horizon,
+            ),
+            clients: Clients::new(seed, model.clients, model.layers),
+            calls: Calls::default(),
+            budgets: Budgets::new(model, owners),
+            rules: model.rules(),
+            server: Server::new(model),
+            version: 0,
+            measures: Measures::new(model.horizon),
+            watch,
+            mean_gap: whole(gap.round()),
+            get: aplomb_core::Call::of(&http::Method::GET, &http::HeaderMap::new()),
+            // Machines are told instants, which cannot be made from nothing; which one is the
+            // origin changes nothing.
+            origin: time::now(),
+        }
+    }
+
+    fn schedule_first(&mut self) {
+        if self.model.fault == Fault::Pause {
+            self.queue.push(self.model.fault_end(), Kind::Resume, 0, 0);
+        }
+        for client in 0..self.model.clients {
+            match self.model.start {
+                Start::Together => self.queue.push(0, Kind::Arrive, client, 0),
+                Start::Open => self.schedule_arrival(client),
+            }
+        }
+    }
+
+    pub(crate) fn schedule_arrival(&mut self, client: u32) {
+        let gap = exponential(&mut self.clients.of(client).arrivals, self.mean_gap);
+        let at = self.ticked(self.now.saturating_add(gap));
+        if at < self.model.arrivals_end() {
+            self.queue.push(at, Kind::Arrive, client, 0);
+        }
+    }
+
+    fn run(&mut self, control: &Control) {
+        let mut told = 0;
+        while let Some(event) = self.queue.pop() {
+            debug_assert!(self.now <= event.at, "time runs forward");
+            self.now = event.at;
+            self.measures.events += 1;
+            self.handle(event);
+            if self.measures.events % LOOK_EVERY == 0 {
+                control.passed(self.now - told);
+                told = self.now;
+                if control.is_stopped() {
+                    self.measures.reached = self.now;
+                    return;
+                }
+            }
+        }
+        control.passed(self.model.horizon - told);
+        self.measures.reached = self.model.horizon;
+    }
+
+    fn handle(&mut self, event: Event) {
+        let Event { of, generation, .. } = event;
+        match event.kind() {
+            Kind::Arrive => self.arrive(of),
+            Kind::Reach => self.reach(of, generation),
+            Kind::Finish => self.finish(of, generation),
+            Kind::Answer => self.answer(of, generation),
+            Kind::Refuse => self.refused(of, generation),
+            Kind::Timeout => self.time_out(of, generation),
+            Kind::Wake => self.wake(of),
+            Kind::Resume => self.serve_waiting(),
+            Kind::Write => self.write(of, generation),
+        }
+    }
+
+    fn conclude(mut self) -> Measures {
+        self.measures.unfinished = self
+            .measures
+            .seconds
+            .iter()
+            .map(|row| row.calls - row.calls_succeeded - row.calls_failed)
+            .sum();
+        self.measures
+    }
+
+    /// Now, as the machines know it.
+    pub(crate) fn instant(&self) -> Instant {
+        self.origin + nanos(self.now)
+    }
+
+    /// When a caller's timer set to `at` fires.
+    pub(crate) fn ticked(&self, at: u64) -> u64 {
+        match self.model.timer_tick {
+            0 => at,
+            tick => at.checked_next_multiple_of(tick).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// An arrival, a request, a completion, an answer, a timeout; and one for retries.
+pub(crate) const EVENTS_PER_CALL: u64 = 6;
+const LOOK_EVERY: u64 = 1 << 16;
