@@ -19,10 +19,21 @@ pub struct Item {
     pub name: &'static str,
     /// The bare call that it is compared with.
     pub bare: &'static str,
-    /// The peer's item, and how much of its added instructions this one may add.
-    pub must: Option<(&'static str, f64)>,
+    /// How it must stand beside a peer.
+    pub beside: Option<Beside>,
     /// Makes so many calls of it.
     pub run: fn(&Driver, u64),
+}
+
+/// How an item must stand beside a peer, in instructions added to the bare call.
+#[derive(Clone, Copy)]
+pub struct Beside {
+    /// The peer's item.
+    pub peer: &'static str,
+    /// The share of the peer's that it may add at most: what the gate holds.
+    pub limit: f64,
+    /// The share that it is meant to add.
+    pub goal: f64,
 }
 
 /// The item of this name.
@@ -47,7 +58,7 @@ pub const ITEMS: &[Item] = &[
     item("tower-retry", "bare", None, |driver, calls| {
         driver.drive(&mut tower_retry().layer(Prompt), read, calls);
     }),
-    item("retry", "bare", Some(("tower-retry", 1.0)), |driver, calls| {
+    item("retry", "bare", Some(beside("tower-retry", 1.15, 1.0)), |driver, calls| {
         driver.drive(&mut retry().layer(Prompt), read, calls);
     }),
     item("tower-retry-8-headers", "bare-8-headers", None, |driver, calls| {
@@ -56,7 +67,7 @@ pub const ITEMS: &[Item] = &[
     item(
         "retry-8-headers",
         "bare-8-headers",
-        Some(("tower-retry-8-headers", 1.0)),
+        Some(beside("tower-retry-8-headers", 1.15, 1.0)),
         |driver, calls| {
             driver.drive(&mut retry().layer(Prompt), read_8, calls);
         },
@@ -64,16 +75,25 @@ pub const ITEMS: &[Item] = &[
     item("tower-retry-post", "bare-post", None, |driver, calls| {
         driver.drive(&mut tower_retry().layer(Prompt), write, calls);
     }),
-    item("retry-once", "bare-post", Some(("tower-retry-post", 0.4)), |driver, calls| {
-        driver.drive(&mut retry().max_attempts(1).unlimited_total().layer(Prompt), write, calls);
-    }),
+    item(
+        "retry-once",
+        "bare-post",
+        Some(beside("tower-retry-post", 0.45, 0.4)),
+        |driver, calls| {
+            driver.drive(
+                &mut retry().max_attempts(1).unlimited_total().layer(Prompt),
+                write,
+                calls,
+            );
+        },
+    ),
     item("tower-timeout-pending", "bare-pending", None, |driver, calls| {
         driver.drive(&mut TimeoutLayer::new(SECOND).layer(Later), read, calls);
     }),
     item(
         "deadline-pending",
         "bare-pending",
-        Some(("tower-timeout-pending", 1.05)),
+        Some(beside("tower-timeout-pending", 1.4, 1.05)),
         |driver, calls| {
             driver.drive(&mut DeadlineLayer::total(SECOND).layer(Later), read, calls);
         },
@@ -81,16 +101,20 @@ pub const ITEMS: &[Item] = &[
 ];
 
 const fn bare(name: &'static str, run: fn(&Driver, u64)) -> Item {
-    Item { name, bare: name, must: None, run }
+    Item { name, bare: name, beside: None, run }
+}
+
+const fn beside(peer: &'static str, limit: f64, goal: f64) -> Beside {
+    Beside { peer, limit, goal }
 }
 
 const fn item(
     name: &'static str,
     bare: &'static str,
-    must: Option<(&'static str, f64)>,
+    beside: Option<Beside>,
     run: fn(&Driver, u64),
 ) -> Item {
-    Item { name, bare, must, run }
+    Item { name, bare, beside, run }
 }
 
 fn read() -> Request<Body> {

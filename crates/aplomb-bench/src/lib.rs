@@ -11,4 +11,4 @@ mod inner;
 mod items;
 
 pub use drive::Driver;
-pub use items::{ITEMS, Item, find};
+pub use items::{Beside, ITEMS, Item, find};

@@ -12,7 +12,7 @@ static NAME: HeaderName = IDEMPOTENCY_KEY;
 pub struct Call {
     /// What repeating it could do.
     pub safety: Safety,
-    /// Whether it carries an `Idempotency-Key`.
+    /// Whether it is a write that carries an `Idempotency-Key`.
     pub keyed: bool,
 }
 
@@ -20,10 +20,15 @@ impl Call {
     /// Reads a request's method and key.
     #[inline]
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        Self {
-            safety: Safety::of(method),
-            keyed: !headers.is_empty() && headers.contains_key(&NAME),
-        }
+        let safety = match *method {
+            // Reads need no key, and looking for one would cost more than the rest of this.
+            Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE => {
+                return Self { safety: Safety::Idempotent, keyed: false };
+            }
+            Method::PUT | Method::DELETE => Safety::Idempotent,
+            _ => Safety::Unsafe,
+        };
+        Self { safety, keyed: headers.contains_key(&NAME) }
     }
 }
 
@@ -39,17 +44,8 @@ pub enum Safety {
 
 impl Safety {
     /// The safety of a method.
-    #[inline]
     pub fn of(method: &Method) -> Self {
-        match *method {
-            Method::GET
-            | Method::HEAD
-            | Method::OPTIONS
-            | Method::TRACE
-            | Method::PUT
-            | Method::DELETE => Self::Idempotent,
-            _ => Self::Unsafe,
-        }
+        Call::of(method, &HeaderMap::new()).safety
     }
 }
 

@@ -2,7 +2,7 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 use crate::report::Report;
 use crate::steps::{Line, Step};
-use crate::{deny, needs, test};
+use crate::{bench, deny, figures, needs, test};
 
 /// Runs all there is, also past a failure, so that one run tells everything.
 ///
@@ -10,7 +10,7 @@ use crate::{deny, needs, test};
 /// everywhere, warnings denied by flags of clippy and rustdoc, since `RUSTFLAGS` would make cargo
 /// build every dependency once more.
 pub(crate) fn run(report: &mut Report) {
-    needs::meet(report, &[needs::TESTS, &[deny::TOOL]].concat());
+    needs::meet(report, &[needs::TESTS, bench::NEEDS, &[deny::TOOL]].concat());
     report.run(&format());
     report.run(&deny::rules());
     report.run(&lints());
@@ -22,6 +22,8 @@ pub(crate) fn run(report: &mut Report) {
     for step in test::steps(&[], needs::is_on_path("cargo-nextest")) {
         report.run(&step);
     }
+    bench::gate(report, false);
+    figures::budget(report, true);
 }
 
 fn format() -> Step {

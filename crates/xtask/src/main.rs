@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod deny;
+mod figures;
 mod loom;
 mod needs;
 mod report;
@@ -30,6 +31,8 @@ enum Chore {
     Bench(bench::Args),
     /// Everything that must hold before a change lands; CI runs this and nothing else
     Ci,
+    /// Makes the tables that stand in the docs, with the lab
+    Figures(figures::Args),
     /// Checks every interleaving of two threads on the lock-free cores
     Loom,
     /// Looks our dependencies up in the database of known vulnerabilities (needs a network)
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::Test(args) => test::run(&mut report, &args),
         Chore::Bench(args) => bench::run(&mut report, &args),
         Chore::Ci => ci::run(&mut report),
+        Chore::Figures(args) => figures::run(&mut report, &args),
         Chore::Loom => loom::run(&mut report),
         Chore::Advisories => deny::advisories(&mut report),
     }

@@ -38,6 +38,15 @@ impl Report {
         self.rows.push(Row { title: step.title.clone(), took: start.elapsed(), mends });
     }
 
+    /// Does work of our own; it answers with what is to be mended.
+    pub(crate) fn work(&mut self, title: impl Into<String>, work: impl FnOnce() -> Vec<String>) {
+        let title = title.into();
+        println!("\n== {title}");
+        let start = now();
+        let mends = work();
+        self.rows.push(Row { title, took: start.elapsed(), mends });
+    }
+
     /// Notes what could not even be tried.
     pub(crate) fn fail(&mut self, title: impl Into<String>, mends: Vec<String>) {
         self.rows.push(Row { title: title.into(), took: Duration::ZERO, mends });
