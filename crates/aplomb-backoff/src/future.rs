@@ -118,7 +118,7 @@ where
                     let waited = waiting.take().expect("a wait ends once");
                     // Others may have found meanwhile that it is still too early.
                     let dependency = &this.shared.dependency;
-                    let left = dependency.pace().left(dependency.ticks(time::now()));
+                    let left = dependency.left(dependency.pace(), time::now());
                     let next = if left.is_zero() {
                         State::Readying { waiting: Some(waited) }
                     } else {

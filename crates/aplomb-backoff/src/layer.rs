@@ -8,14 +8,33 @@ use aplomb_core::{
 use tower_layer::Layer;
 
 use crate::event::BackoffEvent;
-use crate::pace::{Generation, Pace, Ticks};
+use crate::pace::{FAILURES_MAX, Generation, Pace, Ticks};
 use crate::schedule::Backoff;
 use crate::service::Paced;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
 /// Paces calls to a dependency that pushed back.
 ///
-/// Everything made from this value or its clones shares one "not before".
+/// Everything made from this value or its clones shares one "not before": a client of several
+/// dependencies needs a layer value for each.
+///
+/// ```
+/// use aplomb_backoff::{Backoff, BackoffLayer};
+/// use http::{Request, Response};
+/// use tower::{ServiceBuilder, service_fn};
+///
+/// let stock = ServiceBuilder::new()
+///     .layer(BackoffLayer::new(Backoff::interactive()).after_failures(3))
+///     .service(service_fn(|_: Request<()>| async {
+///         Ok::<_, std::io::Error>(Response::new(()))
+///     }));
+/// # let _ = stock;
+/// ```
+///
+/// # Errors
+///
+/// The service fails with [`NotBefore`](aplomb_core::NotBefore), and sends nothing, when a call's
+/// deadline comes before the dependency may be asked again or when too many calls wait already.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct BackoffLayer<C = HttpClassifier, O = ()> {
@@ -44,7 +63,12 @@ pub(crate) struct Dependency {
 }
 
 impl Dependency {
-    pub(crate) fn ticks(&self, now: Instant) -> Ticks {
+    /// How long it is still to be left alone.
+    pub(crate) fn left(&self, pace: Pace, now: Instant) -> Duration {
+        pace.left(Ticks::passed(now.saturating_duration_since(self.origin)))
+    }
+
+    fn ticks(&self, now: Instant) -> Ticks {
         Ticks::after(now.saturating_duration_since(self.origin))
     }
 
@@ -84,9 +108,9 @@ impl BackoffLayer {
 }
 
 impl<C, O> BackoffLayer<C, O> {
-    /// So many failures in a row begin a pause; every further one lengthens it.
+    /// So many failures in a row, 1 to 255, begin a pause; every further one lengthens it.
     pub fn after_failures(mut self, failures: u32) -> Self {
-        self.settings.after_failures = failures.max(1);
+        self.settings.after_failures = failures.clamp(1, FAILURES_MAX);
         self
     }
 
@@ -156,7 +180,8 @@ impl<C, O> BackoffLayer<C, O> {
         let mut paused = None;
         self.dependency.update(|pace| {
             let failed = pace.failed(of);
-            paused = self.settings.pause(failed, pace != failed, failure, rng.clone());
+            let counts = of == pace.generation();
+            paused = self.settings.pause(failed, counts, failure, rng.clone());
             paused.map_or(failed, |pause| failed.pause(now, pause))
         });
         if let Some(pause) = paused {
@@ -167,12 +192,12 @@ impl<C, O> BackoffLayer<C, O> {
 
 impl Settings {
     /// How long the dependency is left alone after a failure, if at all.
-    fn pause(&self, pace: Pace, counted: bool, failure: Failure, mut rng: Rng) -> Option<Duration> {
+    fn pause(&self, pace: Pace, counts: bool, failure: Failure, mut rng: Rng) -> Option<Duration> {
         if let Pushback::After(asked) = failure.pushback {
             return Some(asked.min(self.longest_pause)).filter(|pause| !pause.is_zero());
         }
         let over = pace.failures().checked_sub(self.after_failures)?;
-        counted.then(|| self.backoff.delay(over + 1, &mut rng))
+        counts.then(|| self.backoff.delay(over + 1, &mut rng))
     }
 }
 
@@ -220,8 +245,8 @@ mod loom_tests {
             let racing = loom::thread::spawn(move || other.note(sent, Outcome::Success));
             layer.note(sent, Outcome::Failure(failure));
             racing.join().unwrap();
-            let now = layer.dependency.ticks(time::now());
-            assert!(layer.dependency.pace().left(now) > Duration::from_secs(1));
+            let dependency = &layer.dependency;
+            assert!(dependency.left(dependency.pace(), time::now()) > Duration::from_secs(1));
         });
     }
 }

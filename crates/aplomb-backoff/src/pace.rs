@@ -7,10 +7,20 @@ use std::time::Duration;
 pub struct Ticks(u64);
 
 impl Ticks {
-    /// The ticks after `elapsed`, rounded up: a dependency is never asked too early.
+    /// The ticks after `elapsed`, rounded up: a pause begins late and ends late, so that a
+    /// dependency is never asked too early.
     pub fn after(elapsed: Duration) -> Self {
-        let whole = elapsed.as_nanos().div_ceil(1_000_000);
-        Self(u64::try_from(whole).unwrap_or(UNTIL_MAX).min(UNTIL_MAX))
+        Self::of(elapsed.as_nanos().div_ceil(NANOS))
+    }
+
+    /// The ticks that have passed after `elapsed`, rounded down: a pause that ends within this
+    /// millisecond has not ended.
+    pub fn passed(elapsed: Duration) -> Self {
+        Self::of(elapsed.as_nanos() / NANOS)
+    }
+
+    fn of(ticks: u128) -> Self {
+        Self(u64::try_from(ticks).unwrap_or(UNTIL_MAX).min(UNTIL_MAX))
     }
 }
 
@@ -46,7 +56,7 @@ impl Pace {
         Self(word)
     }
 
-    /// How long the dependency is still to be left alone.
+    /// How long the dependency is still to be left alone, at a `now` from [`Ticks::passed`].
     pub fn left(self, now: Ticks) -> Duration {
         Duration::from_millis(self.until().saturating_sub(now.0))
     }
@@ -76,7 +86,8 @@ impl Pace {
         Self::of(self.until(), (self.failures() + 1).min(FAILURES_MAX), of)
     }
 
-    /// Leaves the dependency alone until `pause` after `now`, or longer if that was so already.
+    /// Leaves the dependency alone until `pause` after a `now` from [`Ticks::after`], or longer if
+    /// that was so already.
     /// Calls under way belong to the past from now on.
     #[must_use]
     pub fn pause(self, now: Ticks, pause: Duration) -> Self {
@@ -93,8 +104,10 @@ impl Pace {
     }
 }
 
+/// Nanoseconds of a tick.
+const NANOS: u128 = 1_000_000;
 const UNTIL_MAX: u64 = (1 << 40) - 1;
-const FAILURES_MAX: u32 = 0xff;
+pub(crate) const FAILURES_MAX: u32 = 0xff;
 
 #[cfg(test)]
 mod tests {
@@ -128,6 +141,7 @@ mod tests {
     #[test]
     fn a_fraction_of_a_millisecond_is_waited_out() {
         assert_eq!(Ticks::after(Duration::from_nanos(1)), Ticks(1));
+        assert_eq!(Ticks::passed(Duration::from_nanos(999_999)), Ticks(0));
         assert_eq!(Ticks::after(Duration::MAX), Ticks(UNTIL_MAX));
     }
 

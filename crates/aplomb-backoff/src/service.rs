@@ -44,7 +44,7 @@ where
         let BackoffLayer { dependency, .. } = &*self.shared;
         let pace = dependency.pace();
         let now = (!pace.is_clear()).then(time::now);
-        let left = now.map_or(Duration::ZERO, |now| pace.left(dependency.ticks(now)));
+        let left = now.map_or(Duration::ZERO, |now| dependency.left(pace, now));
         let (call, shared) = (request.call(), Arc::clone(&self.shared));
         match now {
             Some(now) if !left.is_zero() => {

@@ -77,6 +77,36 @@ async fn failures_in_a_row_begin_a_pause_that_grows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_is_paced_however_long_it_lasts() {
+    let layer = BackoffLayer::new(Backoff::exponential(ms(100), ms(100))).after_failures(1);
+    let stock = Stock::new([(500, None); 300]);
+    for _ in 0..300 {
+        send(&layer, &stock, get()).await.unwrap();
+    }
+    let arrivals = stock.arrivals();
+    assert!(arrivals.windows(2).all(|pair| pair[1] >= pair[0] + ms(100)), "{arrivals:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_failures_than_can_be_counted_still_begin_a_pause() {
+    let layer = BackoffLayer::new(Backoff::exponential(ms(100), ms(100))).after_failures(1_000);
+    let stock = Stock::new([(500, None); 1_000]);
+    for _ in 0..1_001 {
+        send(&layer, &stock, get()).await.unwrap();
+    }
+    assert!(*stock.arrivals().last().unwrap() >= ms(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pushback_is_waited_out_to_its_last_microsecond() {
+    let (layer, stock) = (layer(), Stock::new([(503, Some(1))]));
+    send(&layer, &stock, get()).await.unwrap();
+    tokio::time::advance(Duration::from_micros(999_001)).await;
+    send(&layer, &stock, get()).await.unwrap();
+    assert!(stock.arrivals()[1] >= secs(1), "{:?}", stock.arrivals());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_ends_the_row() {
     let layer = layer().after_failures(2);
     let stock = Stock::new([(500, None), (200, None), (500, None), (200, None)]);

@@ -11,6 +11,10 @@ pub trait Answer {
     fn status(&self) -> StatusCode;
     /// Its headers.
     fn headers(&self) -> &HeaderMap;
+    /// Its headers, to write on.
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+    /// Its extensions, to read the notes of the layers inside.
+    fn extensions(&self) -> &Extensions;
     /// Its extensions, to leave a note for the layers outside.
     fn extensions_mut(&mut self) -> &mut Extensions;
     /// Gives up the response but not its connection: a body that is read to its end lets the
@@ -27,6 +31,14 @@ impl<B> Answer for http::Response<B> {
 
     fn headers(&self) -> &HeaderMap {
         self.headers()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    fn extensions(&self) -> &Extensions {
+        self.extensions()
     }
 
     fn extensions_mut(&mut self) -> &mut Extensions {
@@ -48,6 +60,14 @@ impl Answer for reqwest::Response {
 
     fn headers(&self) -> &HeaderMap {
         self.headers()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+
+    fn extensions(&self) -> &Extensions {
+        self.extensions()
     }
 
     fn extensions_mut(&mut self) -> &mut Extensions {

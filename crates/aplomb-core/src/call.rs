@@ -12,7 +12,7 @@ static NAME: HeaderName = IDEMPOTENCY_KEY;
 pub struct Call {
     /// What repeating it could do.
     pub safety: Safety,
-    /// Whether it is a write that carries an `Idempotency-Key`.
+    /// Whether it is a write that carries an `Idempotency-Key` that is not empty.
     pub keyed: bool,
 }
 
@@ -28,7 +28,7 @@ impl Call {
             Method::PUT | Method::DELETE => Safety::Idempotent,
             _ => Safety::Unsafe,
         };
-        Self { safety, keyed: headers.contains_key(&NAME) }
+        Self { safety, keyed: headers.get(&NAME).is_some_and(|key| !key.is_empty()) }
     }
 }
 
@@ -52,6 +52,15 @@ impl Safety {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_key_names_nothing() {
+        let mut headers = HeaderMap::new();
+        for (key, keyed) in [("", false), ("k", true)] {
+            headers.insert(IDEMPOTENCY_KEY, key.parse().unwrap());
+            assert_eq!(Call::of(&Method::POST, &headers).keyed, keyed, "{key:?}");
+        }
+    }
 
     #[test]
     fn a_method_we_do_not_know_is_unsafe() {

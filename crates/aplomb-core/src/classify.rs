@@ -12,6 +12,26 @@ use crate::{
 ///
 /// The same value feeds retry, budget, breaker, fallback and metrics, so that the rule "which 5xx
 /// counts" is written once.
+///
+/// A rule of one's own states the exception and leaves the rest to [`HttpClassifier`]:
+///
+/// ```
+/// use std::error::Error;
+/// use aplomb_core::{Answer, Call, Classify, Failure, FailureKind, HttpClassifier, Outcome};
+///
+/// struct NotFoundIsLag;
+///
+/// impl<R: Answer> Classify<R> for NotFoundIsLag {
+///     fn classify(&self, call: Call, result: Result<&R, &(dyn Error + 'static)>) -> Outcome {
+///         match result {
+///             Ok(answer) if answer.status() == 404 => {
+///                 Outcome::Failure(Failure::new(FailureKind::Transient))
+///             }
+///             _ => HttpClassifier.classify(call, result),
+///         }
+///     }
+/// }
+/// ```
 pub trait Classify<R> {
     /// What this answer to that call means.
     fn classify(&self, call: Call, result: Result<&R, &(dyn Error + 'static)>) -> Outcome;
@@ -27,7 +47,7 @@ pub trait Classify<R> {
 /// | 409 with `Retry-After`, to a request with a key | pending |
 /// | 501, 505, TLS, protocol, errors we do not know | permanent |
 /// | other 4xx | neutral |
-/// | connection refused or not made in time, no such host, `REFUSED_STREAM` | unsent |
+/// | connection refused or not made in time, no such host, `REFUSED_STREAM`, `GOAWAY` below our stream | unsent |
 /// | no answer in time | timeout |
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "a unit: it holds no state")]
@@ -62,8 +82,8 @@ fn of_response(call: Call, status: StatusCode, headers: &HeaderMap) -> Outcome {
 }
 
 /// The first error of the chain that says something decides, outermost first.
-fn of_error(error: &(dyn Error + 'static)) -> Failure {
-    if chain(error).any(is_connecting) {
+pub(crate) fn of_error(error: &(dyn Error + 'static)) -> Failure {
+    if chain(error).find_map(is_connecting).unwrap_or(false) {
         let protocol = chain(error).any(is_protocol);
         return Failure::new(if protocol { FailureKind::Permanent } else { FailureKind::Unsent });
     }
@@ -100,17 +120,19 @@ fn meaning(error: &(dyn Error + 'static)) -> Option<Failure> {
     error.downcast_ref().and_then(of_io).map(Failure::new)
 }
 
-/// Whether the connection was never made, so that nothing can have been sent on it.
-fn is_connecting(error: &(dyn Error + 'static)) -> bool {
+/// Whether the connection was never made, so that nothing can have been sent on it. A client that
+/// knows is believed: below its error may stand that of a body which was relayed from elsewhere.
+fn is_connecting(error: &(dyn Error + 'static)) -> Option<bool> {
     #[cfg(feature = "hyper")]
     if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-        return error.is_connect();
+        return Some(error.is_connect());
     }
     #[cfg(feature = "reqwest")]
     if let Some(error) = error.downcast_ref::<reqwest::Error>() {
-        return error.is_connect();
+        return Some(error.is_connect());
     }
-    error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused)
+    let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    error.downcast_ref().is_some_and(refused).then_some(true)
 }
 
 /// rustls hands a bad certificate or handshake up as `InvalidData`: the next try meets it too.
@@ -151,22 +173,28 @@ fn of_hyper(error: &hyper::Error) -> Option<Failure> {
     if error.is_canceled() {
         return Some(Failure::stale());
     }
-    None
+    // The request's own body failed on its way: why, says nothing about this connection.
+    error.is_user().then_some(Failure::new(FailureKind::Permanent))
 }
 
 #[cfg(feature = "h2")]
 fn of_h2(error: &h2::Error) -> Option<Failure> {
     use h2::Reason;
+    // h2 ends with the server's GOAWAY only the streams above the last one that it names, which the
+    // server never looked at (RFC 9113, section 6.8); those below go on.
+    if error.is_go_away() && error.is_remote() {
+        return Some(Failure::stale());
+    }
     Some(match error.reason() {
         // The stream was refused before the server looked at it (RFC 9113, section 8.7).
         Some(Reason::REFUSED_STREAM) => Failure::stale(),
-        // Whether our stream lies below the last one that GOAWAY names, h2 does not say: unknown.
         Some(Reason::NO_ERROR | Reason::INTERNAL_ERROR | Reason::CANCEL) => {
             Failure::new(FailureKind::Transient)
         }
         Some(Reason::ENHANCE_YOUR_CALM) => Failure::new(FailureKind::Throttled),
         Some(_) => Failure::new(FailureKind::Permanent),
-        None => return None,
+        // h2 does not name the error of its connection as a cause.
+        None => return error.get_io().and_then(of_io).map(Failure::new),
     })
 }
 

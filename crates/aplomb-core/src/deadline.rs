@@ -52,7 +52,18 @@ impl Deadline {
     }
 
     /// Puts it in force until the scope is dropped. For the shells of layers: around each call of
-    /// an inner service and each poll of its future.
+    /// an inner service and each poll of its future. Never held across an `.await`; scopes end in the
+    /// reverse of their order.
+    ///
+    /// ```
+    /// use aplomb_core::{Deadline, time};
+    ///
+    /// let deadline = Deadline::after(time::now(), time::Duration::from_secs(1));
+    /// let scope = deadline.enter();
+    /// assert_eq!(Deadline::current(), Some(deadline));
+    /// drop(scope);
+    /// assert_eq!(Deadline::current(), None);
+    /// ```
     #[inline]
     pub fn enter(self) -> Scope {
         Scope { outer: CURRENT.replace(Some(self)), _here: PhantomData }

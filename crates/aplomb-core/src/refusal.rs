@@ -38,6 +38,12 @@ impl Reason {
         Self::Budget,
     ];
 
+    /// Whether whoever owned the retries gave up: nobody above should try again.
+    pub const fn is_exhaustion(self) -> bool {
+        use Reason::{Attempts, Budget, OwnedElsewhere, Time, Told};
+        matches!(self, Attempts | Time | Budget | Told | OwnedElsewhere)
+    }
+
     /// A word for metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,8 @@
 use http::{HeaderMap, Method};
 
+use crate::grpc::Repeatable;
 use crate::time::Instant;
-use crate::{Call, Deadline, KeepRecord, OperationClass, ReplayBody};
+use crate::{Call, Deadline, KeepRecord, OperationClass, ReplayBody, Safety};
 
 /// What every layer may read of a request, and write on it.
 ///
@@ -38,7 +39,7 @@ pub trait Request {
 /// A request of which can be kept what the next attempt needs.
 pub trait Replay: Request + Sized {
     /// What the next attempt needs: cheap to hold, shared where the body is.
-    type Kept;
+    type Kept: Request;
 
     /// Keeps what the next attempt needs, before this one is sent. Nothing is kept when it can never
     /// be sent again, or when a body whose length is known is longer than `cap` bytes.
@@ -85,6 +86,18 @@ impl<B> Request for http::Request<B> {
     fn class(&self) -> OperationClass {
         let named = self.extensions().get().copied();
         named.unwrap_or_else(|| OperationClass::of(self.call()))
+    }
+
+    #[inline]
+    fn call(&self) -> Call {
+        let call = Call::of(self.method(), self.headers());
+        // Asked of writes alone: a read needs no leave to be repeated.
+        match call.safety {
+            Safety::Unsafe if self.extensions().get::<Repeatable>().is_some() => {
+                Call { safety: Safety::Idempotent, ..call }
+            }
+            _ => call,
+        }
     }
 }
 

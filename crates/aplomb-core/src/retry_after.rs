@@ -1,10 +1,11 @@
 //! `Retry-After`: read in every form, written in one.
 
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::{Pushback, Rng, time};
+use crate::{Pushback, Rng, owner, time};
 
 /// Reads what a response asks of its caller: `x-should-retry`, `retry-after`,
 /// `grpc-retry-pushback-ms`.
@@ -13,14 +14,14 @@ use crate::{Pushback, Rng, time};
 /// whose clock is wrong waits as long as one whose clock is right. A value nobody can read asks
 /// for nothing.
 pub fn pushback(headers: &HeaderMap) -> Pushback {
-    if headers.get(SHOULD_RETRY).is_some_and(|value| value == "false") {
+    if headers.get(owner::SHOULD_RETRY).is_some_and(is_false) {
         return Pushback::Stop;
     }
-    if let Some(value) = text(headers, GRPC_PUSHBACK) {
+    if headers.contains_key(GRPC_PUSHBACK) {
         // A value gRPC cannot read means "do not retry", as a negative one does (gRFC A6).
-        return match value.parse::<u32>() {
-            Ok(millis) => Pushback::After(Duration::from_millis(millis.into())),
-            Err(_) => Pushback::Stop,
+        return match text(headers, GRPC_PUSHBACK).and_then(number::<u32>) {
+            Some(millis) => Pushback::After(Duration::from_millis(millis.into())),
+            None => Pushback::Stop,
         };
     }
     match text(headers, header::RETRY_AFTER.as_str()).and_then(|value| wait(value, headers)) {
@@ -32,13 +33,14 @@ pub fn pushback(headers: &HeaderMap) -> Pushback {
 /// Writes `Retry-After` in seconds, lengthened by up to a quarter (at least by up to one second),
 /// so that callers refused together do not come back together.
 pub fn write(headers: &mut HeaderMap, wait: Duration, rng: &mut Rng) {
-    let least = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let least = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
     let spread = (least / 4).max(1);
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(least + rng.below(spread + 1)));
+    let seconds = least.saturating_add(rng.below(spread + 1));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
 }
 
 fn wait(value: &str, headers: &HeaderMap) -> Option<Duration> {
-    if let Ok(seconds) = value.parse() {
+    if let Some(seconds) = number(value) {
         return Some(Duration::from_secs(seconds));
     }
     let until = httpdate::parse_http_date(value).ok()?;
@@ -48,11 +50,19 @@ fn wait(value: &str, headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(from).unwrap_or_default())
 }
 
+/// Digits alone: Rust would read a sign as well.
+fn number<N: FromStr>(value: &str) -> Option<N> {
+    value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())?
+}
+
+fn is_false(value: &HeaderValue) -> bool {
+    value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"false")
+}
+
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
-const SHOULD_RETRY: &str = "x-should-retry";
 const GRPC_PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 #[cfg(test)]
@@ -112,6 +122,31 @@ mod tests {
             })
             .collect();
         assert_eq!(waits.into_iter().collect::<Vec<_>>(), [8, 9, 10]);
+    }
+
+    #[test]
+    fn no_wait_is_too_long_to_be_written() {
+        let mut headers = HeaderMap::new();
+        write(&mut headers, Duration::MAX, &mut Rng::seeded(1));
+        assert_eq!(headers["retry-after"], u64::MAX.to_string());
+    }
+
+    #[test]
+    fn a_sign_is_no_part_of_a_number_of_seconds() {
+        assert_eq!(asked(&[("retry-after", "+5")]), Pushback::None);
+        assert_eq!(asked(&[("grpc-retry-pushback-ms", "+5")]), Pushback::Stop);
+    }
+
+    #[test]
+    fn a_grpc_pushback_in_no_known_letters_means_stop() {
+        let mut headers = HeaderMap::new();
+        headers.insert(GRPC_PUSHBACK, HeaderValue::from_bytes(b"\xff").unwrap());
+        assert_eq!(pushback(&headers), Pushback::Stop);
+    }
+
+    #[test]
+    fn do_not_retry_is_understood_in_capitals_too() {
+        assert_eq!(asked(&[("x-should-retry", "False")]), Pushback::Stop);
     }
 
     fn asked(pairs: &[(&'static str, &'static str)]) -> Pushback {

@@ -5,6 +5,8 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use aplomb_core::{BoxError, Call, Classify, FailureKind, HttpClassifier, transport};
 use bytes::Bytes;
@@ -71,6 +73,34 @@ async fn a_server_that_does_not_speak_http_never_will() {
         let _ = stream.read(&mut [0]).await;
     });
     assert_eq!(seen_by_both(address.await).await, [FailureKind::Permanent; 2]);
+}
+
+#[tokio::test]
+async fn a_body_that_could_not_be_read_from_elsewhere_may_have_been_sent_in_part() {
+    let address = server(|mut stream| async move {
+        read_head(&mut stream).await;
+        let _ = stream.read(&mut [0]).await;
+    });
+    let client = transport::hyper(TokioExecutor::new()).build_http();
+    let relayed = Relayed(Some(Bytes::from("half")));
+    let posted = Request::post(format!("http://{}/", address.await)).body(relayed).unwrap();
+    assert_ne!(kind(client.request(posted).await.unwrap_err()), FailureKind::Unsent);
+}
+
+/// A body relayed from a server that goes away half-way through.
+struct Relayed(Option<Bytes>);
+
+impl http_body::Body for Relayed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<http_body::Frame<Bytes>>>> {
+        let gone = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        Poll::Ready(Some(self.0.take().map(http_body::Frame::data).ok_or_else(gone)))
+    }
 }
 
 #[tokio::test]

@@ -41,6 +41,9 @@
 //! # Cancellation
 //!
 //! When time is up the inner future is dropped. Whether the other side acted is then unknown.
+//!
+//! A deadline bounds the wait for the answer's head. A body that is read afterwards takes its own
+//! time: bound that where it is read, by [`Deadline::remaining`](aplomb_core::Deadline::remaining).
 
 mod event;
 mod future;

@@ -33,7 +33,11 @@ where
 
     fn call(&mut self, mut request: Req) -> Self::Future {
         let now = time::now();
-        let own = Deadline::after(now, self.time);
+        let mut own = Deadline::after(now, self.time);
+        if self.tell {
+            // What a relayed request says already may only be shortened.
+            own = Deadline::from_wire(request.headers(), now).map_or(own, |said| said.min(own));
+        }
         let deadline = Deadline::of(&request, now).map_or(own, |outer| outer.min(own));
         let observer = self.observer.clone();
         if deadline.is_over(now) {

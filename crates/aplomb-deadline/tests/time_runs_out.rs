@@ -50,6 +50,26 @@ async fn the_next_hop_is_told_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_request_says_on_the_wire_is_never_lengthened() {
+    let inner = service_fn(|request: Request<Full<Bytes>>| async move {
+        tokio::time::sleep(ms(200)).await;
+        Ok::<_, Infallible>(Response::new(request.headers()[EXPECTED_TIMEOUT].clone()))
+    });
+    for (written, told) in [(300, Ok("300")), (900, Ok("500")), (120, Err(ms(120)))] {
+        let (begun, mut relayed) = (time::now(), get());
+        relayed.headers_mut().insert(EXPECTED_TIMEOUT, written.into());
+        let response = DeadlineLayer::attempt(ms(500)).layer(inner).oneshot(relayed).await;
+        match told {
+            Ok(told) => assert_eq!(response.unwrap().body(), told),
+            Err(after) => {
+                response.unwrap_err();
+                assert_eq!(time::now() - begun, after);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_sent_when_time_is_already_up() {
     let mut request = get();
     request.extensions_mut().insert(Deadline::at(time::now()));

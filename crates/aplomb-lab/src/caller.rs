@@ -1,10 +1,10 @@
 //! What callers do: begin, send, wait, give up, try again.
 
-use aplomb_core::{Failure, FailureKind, Reason};
+use aplomb_core::{Failure, FailureKind, Pushback, Reason};
 use aplomb_retry::{BodyIs, RetryEvent};
 
 use crate::call::{Call, Ticket};
-use crate::model::Start;
+use crate::model::{Ownership, Start};
 use crate::queue::Kind;
 use crate::simulation::Simulation;
 use crate::watch::{Step, Watch, What};
@@ -76,6 +76,12 @@ impl<W: Watch> Simulation<'_, W> {
         self.failed(place, generation, Failure::new(FailureKind::Transient));
     }
 
+    /// The service below has tried all it could.
+    pub(crate) fn stopped(&mut self, place: u32, generation: u32) {
+        let failure = Failure::new(FailureKind::Transient).pushback(Pushback::Stop);
+        self.failed(place, generation, failure);
+    }
+
     pub(crate) fn time_out(&mut self, place: u32, generation: u32) {
         self.failed(place, generation, Failure::new(FailureKind::Timeout));
     }
@@ -116,7 +122,11 @@ impl<W: Watch> Simulation<'_, W> {
     fn end(&mut self, place: u32, success: bool) {
         let call = self.calls.end(place);
         if let Some(parent) = call.parent {
-            let kind = if success { Kind::Answer } else { Kind::Refuse };
+            let kind = match (success, self.model.ownership) {
+                (true, _) => Kind::Answer,
+                (false, Ownership::Every) => Kind::Refuse,
+                (false, Ownership::Lowest) => Kind::Stop,
+            };
             let at = self.now + self.model.network_delay;
             self.queue.push(at, kind, parent.call, parent.generation);
             return;

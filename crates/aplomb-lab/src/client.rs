@@ -1,4 +1,4 @@
-use aplomb_core::Rng;
+use aplomb_core::{Rng, Rolls};
 
 use crate::units::index;
 
@@ -33,7 +33,7 @@ pub(crate) struct Client {
     pub(crate) fault: Rng,
     pub(crate) service: Rng,
     pub(crate) network: Rng,
-    dice: u64,
+    dice: Rolls,
 }
 
 impl Client {
@@ -43,15 +43,13 @@ impl Client {
             fault: Purpose::Fault.stream(seed, number),
             service: Purpose::Service.stream(seed, number),
             network: Purpose::Network.stream(seed, number),
-            dice: Purpose::Dice.stream(seed, number).bits(),
+            dice: Rolls::seeded(Purpose::Dice.stream(seed, number).bits()),
         }
     }
 
-    /// What `Dice::roll` returns, without its shared counter: a million clients need no atomics.
+    /// What its `Dice` would roll.
     pub(crate) fn roll(&mut self) -> Rng {
-        let count = self.dice;
-        self.dice = count.wrapping_add(1);
-        Rng::stream(0, count)
+        self.dice.roll()
     }
 }
 

@@ -3,7 +3,9 @@
 use aplomb_core::Attempts;
 
 use crate::error::{WrongKey, nearest};
-use crate::model::{Discipline, Distribution, Fault, Funding, Kind, Model, Schedule, Shed, Start};
+use crate::model::{
+    Discipline, Distribution, Fault, Funding, Kind, Model, Ownership, Schedule, Shed, Start,
+};
 use crate::value::{fraction, number, share, time, written};
 
 /// One setting of a model.
@@ -72,7 +74,7 @@ macro_rules! keys {
     };
 }
 
-static KEYS: [Key; 35] = keys![
+static KEYS: [Key; 36] = keys![
     clients, "a whole number from 1 to 10000000", "how many clients call", |t| small(t, 1, 10_000_000), text;
     arrivals_per_second, "a number from 0.001 to 100000000", "calls begun a second, by all clients together", |t| fraction(t, 0.001, 1e8), text;
     start, "open or together", "calls begin at random times (open), or one a client at time 0 (together)", |t| word(t, &STARTS), |v| name(&v, &STARTS);
@@ -92,6 +94,7 @@ static KEYS: [Key; 35] = keys![
     timer_tick, "a time", "a caller's timers fire at whole multiples of it (tokio's: 1ms)", time, written;
     service, "workers or row", "what answers: workers behind a queue, or one row under optimistic locking", |t| word(t, &KINDS), |v| name(&v, &KINDS);
     layers, "a whole number from 1 to 8", "services that stand in a chain, each with its own retries", |t| number(t, 1, 8).and_then(|n| u8::try_from(n).ok()), text;
+    ownership, "every or lowest", "who retries in a chain: every service, or none above one whose own retries came to their end", |t| word(t, &OWNERSHIPS), |v| name(&v, &OWNERSHIPS);
     servers, "a whole number from 1 to 1000000, or unlimited", "workers of the last service", |t| unlimited(t, |t| small(t, 1, 1_000_000)), limit;
     service_time, "a time", "how long a worker takes, on average", time, written;
     service_distribution, "exponential or constant", "how that time is spread", |t| word(t, &DISTRIBUTIONS), |v| name(&v, &DISTRIBUTIONS);
@@ -130,6 +133,8 @@ const DISTRIBUTIONS: [(&str, Distribution); 2] =
     [("exponential", Distribution::Exponential), ("constant", Distribution::Constant)];
 const DISCIPLINES: [(&str, Discipline); 2] =
     [("fifo", Discipline::Fifo), ("lifo", Discipline::Lifo)];
+const OWNERSHIPS: [(&str, Ownership); 2] =
+    [("every", Ownership::Every), ("lowest", Ownership::Lowest)];
 const SHEDS: [(&str, Shed); 3] =
     [("none", Shed::None), ("deadline", Shed::Deadline), ("cancel", Shed::Cancel)];
 const FAULTS: [(&str, Fault); 5] = [

@@ -38,6 +38,8 @@
 //! - The first retry waits within `base`; ceilings double from there up to `cap`.
 //! - A fault is judged when the request arrives; `slow` when its service begins; in a `pause` all
 //!   work at the server stands still. A fault lasts from `fault_start` on for `fault_seconds`.
+//! - With `ownership` lowest, a service whose own retries came to their end tells its caller not to
+//!   try again, as `x-should-retry: false` does.
 //! - With `layers` above 1, each service calls the next with the same policy and a budget of its
 //!   own; faults and workers are the last one's. Sends are counted at the last one, calls at the
 //!   client.
@@ -56,7 +58,7 @@
 //! | calls | `clients` 100 · `arrivals_per_second` 1000 · `start` open · `arrivals_end` none · `horizon` 60s |
 //! | retries | `attempts` 1 · `attempt_timeout` none · `total` none · `backoff` full · `base` 50ms · `cap` 5s · `timer_tick` 0s |
 //! | budget | `budget` none · `ratio` 0.2 · `budget_cap` 10 · `budget_initial` none (the cap) · `budget_floor` 10 (tower's) |
-//! | server | `service` workers · `layers` 1 · `servers` 50 · `service_time` 40ms · `service_distribution` exponential · `queue_limit` unlimited · `queue_wait_limit` none · `discipline` fifo · `shed` none |
+//! | server | `service` workers · `layers` 1 · `ownership` every · `servers` 50 · `service_time` 40ms · `service_distribution` exponential · `queue_limit` unlimited · `queue_wait_limit` none · `discipline` fifo · `shed` none |
 //! | network | `network_delay` 1ms · `network_deviation` 0s (for `service=row`) |
 //! | fault | `fault` none · `fault_start` 0s · `fault_seconds` 0s · `fault_factor` 1 · `fault_ratio` 1 |
 //! | runs | `seeds` 5 · `seed` 1 (seeds lie one apart: `seed=3 seeds=1` is the third of `seed=1`) |

@@ -42,6 +42,7 @@ pub struct Model {
     pub(crate) queue_wait_limit: Option<u64>,
     pub(crate) discipline: Discipline,
     pub(crate) shed: Shed,
+    pub(crate) ownership: Ownership,
 
     pub(crate) fault: Fault,
     pub(crate) fault_start: u64,
@@ -119,6 +120,15 @@ pub(crate) enum Shed {
     Cancel,
 }
 
+/// Who retries in a chain of services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// Every service, whatever the one below it did.
+    Every,
+    /// A service whose own retries came to their end tells its caller not to try again.
+    Lowest,
+}
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -165,6 +175,7 @@ impl Default for Model {
             queue_wait_limit: None,
             discipline: Discipline::Fifo,
             shed: Shed::None,
+            ownership: Ownership::Every,
             fault: Fault::None,
             fault_start: 0,
             fault_seconds: 0,

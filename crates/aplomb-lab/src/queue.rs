@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Answer,
     /// A bad answer reaches the caller.
     Refuse,
+    /// A bad answer that says not to try again reaches the caller.
+    Stop,
     /// The caller's patience with an attempt ends.
     Timeout,
     /// The wait before a retry ends.
@@ -171,12 +173,13 @@ impl PartialOrd for Event {
     }
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::Arrive,
     Kind::Reach,
     Kind::Finish,
     Kind::Answer,
     Kind::Refuse,
+    Kind::Stop,
     Kind::Timeout,
     Kind::Wake,
     Kind::Resume,

@@ -154,6 +154,7 @@ impl<'a, W: Watch> Simulation<'a, W> {
             Kind::Finish => self.finish(of, generation),
             Kind::Answer => self.answer(of, generation),
             Kind::Refuse => self.refused(of, generation),
+            Kind::Stop => self.stopped(of, generation),
             Kind::Timeout => self.time_out(of, generation),
             Kind::Wake => self.wake(of),
             Kind::Resume => self.serve_waiting(),

@@ -54,6 +54,15 @@ fn in_a_total_outage_three_services_send_27_times() {
 }
 
 #[test]
+fn ownership_alone_makes_them_three_and_with_the_budget_hardly_more_than_one() {
+    let policies = ["full-owned", "aplomb-owned"];
+    let report = run("layers", &[("fault_ratio", "1".into())], &policies);
+    assert_eq!(mean(&report, "full-owned", "sends_per_call").to_string(), "3");
+    let owned = mean(&report, "aplomb-owned", "sends_per_call");
+    assert!((1.0..=1.25).contains(&owned), "{owned}");
+}
+
+#[test]
 fn a_budget_earned_by_calls_allows_its_ratio_and_what_it_held() {
     for (ratio, initial, clients) in [(0.2, 0, 1), (0.1, 0, 10), (0.2, 10, 100), (0.5, 0, 5)] {
         let report = run(

@@ -90,4 +90,4 @@ fn the_figures_of_a_seed_never_change() {
     assert_eq!(found.map(|value| value.unwrap().to_string()), PINNED);
 }
 
-const PINNED: [&str; 3] = ["120974", "23922", "0.208142336"];
+const PINNED: [&str; 3] = ["120980", "23928", "0.208142336"];

@@ -94,7 +94,10 @@ where
                     this.state.set(State::Readying { next });
                 }
                 StateProj::Readying { next } => {
-                    ready!(this.service.poll_ready(cx)).map_err(Into::into)?;
+                    if let Err(error) = ready!(this.service.poll_ready(cx)) {
+                        *next = None;
+                        return Poll::Ready(this.call.break_off(error.into()));
+                    }
                     let next = next.take().expect("a call is polled no more after it ended");
                     let request = this.call.resend(*next);
                     let attempt = this.service.call(request);
@@ -136,7 +139,8 @@ fn drain<B: Body>(mut rest: Pin<&mut Option<B>>, drained: &mut usize, cx: &mut C
             Poll::Pending => return,
             Poll::Ready(Some(Ok(frame))) if *drained < DRAIN_MAX => {
                 use bytes::Buf;
-                *drained += frame.data_ref().map_or(0, Buf::remaining);
+                // An empty frame counts too, or a stream of them were read for ever.
+                *drained += frame.data_ref().map_or(1, |data| data.remaining().max(1));
             }
             Poll::Ready(_) => rest.set(None),
         }
@@ -158,3 +162,31 @@ where
 
 /// More than this many bytes of an unwanted response are not worth a connection.
 const DRAIN_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    #[test]
+    fn a_response_of_empty_frames_is_not_read_for_ever() {
+        struct Empties(usize);
+        impl Body for Empties {
+            type Data = bytes::Bytes;
+            type Error = Infallible;
+
+            fn poll_frame(
+                mut self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Infallible>>> {
+                self.0 += 1;
+                assert!(self.0 <= DRAIN_MAX + 1, "it is read for ever");
+                Poll::Ready(Some(Ok(http_body::Frame::data(bytes::Bytes::new()))))
+            }
+        }
+        let (mut rest, mut drained) = (Some(Empties(0)), 0);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        drain(Pin::new(&mut rest), &mut drained, &mut cx);
+        assert!(rest.is_none());
+    }
+}

@@ -34,14 +34,19 @@ pub(crate) struct Settings {
     pub(crate) rules: Rules,
     pub(crate) body_cap: usize,
     pub(crate) keep_records: bool,
+    pub(crate) owner: Option<&'static str>,
 }
 
 impl RetryLayer {
     /// Retries that spend one [`Budget`](crate::Budget), or one of many
     /// [`Budgets`](crate::Budgets), under the crate's defaults.
     pub fn new(budget: impl Into<Purse>) -> Self {
-        let settings =
-            Settings { rules: Rules::default(), body_cap: BODY_CAP, keep_records: false };
+        let settings = Settings {
+            rules: Rules::default(),
+            body_cap: BODY_CAP,
+            keep_records: false,
+            owner: None,
+        };
         let (purse, dice) = (budget.into(), Dice::from_entropy());
         let policy = Policy { settings, purse, dice, classify: HttpClassifier, observer: () };
         Self { policy }
@@ -61,7 +66,8 @@ impl<C, O> RetryLayer<C, O> {
 
     /// No attempt starts that could not finish within this time of the call's beginning.
     ///
-    /// It does not cut an attempt short: that is the deadline layer's work.
+    /// Looked at when an attempt fails. It does not cut an attempt short, nor the wait until the
+    /// inner service is ready for the next one: that is the deadline layer's work.
     pub fn total(mut self, total: Duration) -> Self {
         self.policy.settings.rules.total = Some(total);
         self
@@ -108,6 +114,15 @@ impl<C, O> RetryLayer<C, O> {
     /// with an [`aplomb_core::KeepRecord`] in its extensions.
     pub fn keep_records(mut self) -> Self {
         self.policy.settings.keep_records = true;
+        self
+    }
+
+    /// Names this layer the owner of the retries towards whatever it calls, in the header
+    /// `x-retry-owner`: layers that pass the request on to the same authority stand down.
+    ///
+    /// Without a name it owns them too, unless somebody named itself.
+    pub fn owner(mut self, name: &'static str) -> Self {
+        self.policy.settings.owner = Some(name);
         self
     }
 

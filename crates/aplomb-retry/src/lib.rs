@@ -58,7 +58,8 @@
 //!
 //! The first response or error that was not retried, as it came. Why it was final travels with it
 //! as [`NotRetried`](aplomb_core::NotRetried): in the response's extensions, or in the error's
-//! chain. The time per attempt is not this layer's: put `aplomb-deadline` inside it.
+//! chain. When the inner service breaks before it is ready for the next attempt, its own error comes
+//! back. The time per attempt is not this layer's: put `aplomb-deadline` inside it.
 //!
 //! # Cancellation
 //!
@@ -68,6 +69,7 @@
 mod budget;
 mod budgets;
 mod event;
+mod exhaustion;
 mod future;
 mod layer;
 mod rules;
@@ -78,6 +80,7 @@ mod sync;
 pub use budget::{Account, Budget, Cost, Sent, Terms, Withdrawal};
 pub use budgets::{Budgets, Purse};
 pub use event::RetryEvent;
+pub use exhaustion::{Exhaustion, ExhaustionFuture, ExhaustionLayer};
 pub use future::ResponseFuture;
 pub use layer::RetryLayer;
 pub use rules::{Again, BodyIs, Progress, Rules};

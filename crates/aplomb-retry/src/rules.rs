@@ -59,7 +59,7 @@ impl Rules {
     }
 
     /// Decides about a failure, in this order: will it pass, can the body be sent again, is that
-    /// safe, are attempts left, is there time, is it paid for.
+    /// safe, who owns the retries, are attempts left, is there time, is it paid for.
     ///
     /// # Errors
     ///
@@ -104,6 +104,9 @@ impl Rules {
         }
         if !self.is_safe(progress.call, failure.kind) {
             return Err(Reason::Unsafe);
+        }
+        if progress.owned_elsewhere {
+            return Err(Reason::OwnedElsewhere);
         }
         if self.attempts.end_at(progress.attempt) {
             return Err(Reason::Attempts);
@@ -159,12 +162,20 @@ pub struct Progress {
     delays: Option<Delays>,
     attempt: Attempt,
     free_spent: bool,
+    owned_elsewhere: bool,
 }
 
 impl Progress {
     /// A call whose first attempt was sent.
     pub const fn new(call: Call, deadline: Option<Deadline>) -> Self {
-        Self { call, deadline, delays: None, attempt: Attempt::FIRST, free_spent: false }
+        Self {
+            call,
+            deadline,
+            delays: None,
+            attempt: Attempt::FIRST,
+            free_spent: false,
+            owned_elsewhere: false,
+        }
     }
 
     /// The attempt that was sent last.
@@ -177,6 +188,16 @@ impl Progress {
     #[inline]
     pub const fn call(&self) -> Call {
         self.call
+    }
+
+    /// Somebody else owns the retries of this call.
+    pub const fn stand_down(&mut self) {
+        self.owned_elsewhere = true;
+    }
+
+    /// When its time is up.
+    pub const fn deadline(&self) -> Option<Deadline> {
+        self.deadline
     }
 
     /// The next attempt goes out.

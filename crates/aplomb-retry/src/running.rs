@@ -2,14 +2,15 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aplomb_core::{
+    Answer, Attempt, Attempts, BoxError, Call, CallRecord, Classify, Deadline, Decision, Failure,
+    FailureKind, NotRetried, Observe, Outcome, Reason, Replay, Request, cause, owner, time,
+};
+
 use crate::budget::{Budget, Sent, Withdrawal};
 use crate::event::RetryEvent;
 use crate::layer::Policy;
 use crate::rules::{Again, BodyIs, Progress};
-use aplomb_core::{
-    Answer, Attempt, BoxError, Call, CallRecord, Classify, Deadline, Decision, Failure,
-    FailureKind, NotRetried, Observe, Outcome, Reason, Replay, time,
-};
 
 /// A call under way: what it carries from one attempt to the next.
 pub(crate) struct Running<K, C, O> {
@@ -61,7 +62,7 @@ impl<K, C, O> Running<K, C, O> {
         if let Outcome::Failure(failure) = outcome {
             return Some(failure);
         }
-        self.end(outcome == Outcome::Success);
+        self.end(outcome);
         if let (true, Ok(response)) = (self.wants_record, result) {
             self.leave_record(response);
         }
@@ -73,16 +74,18 @@ impl<K, C, O> Running<K, C, O> {
         self.failed.as_ref().map_or(Attempt::FIRST, |failed| failed.progress.attempt())
     }
 
-    fn end(&mut self, success: bool)
+    fn end(&mut self, outcome: Outcome)
     where
         O: Observe<RetryEvent>,
     {
+        let success = outcome == Outcome::Success;
         match &mut self.failed {
             None if success => self.budget().deposit(),
-            Some(failed) if success => {
-                let _ = failed.sent.take().map(Sent::succeeded);
+            None => {}
+            Some(failed) => {
+                // Told or not, it is over: what has no vote must not get one when it is dropped.
+                let _ = failed.sent.take().filter(|_| success).map(Sent::succeeded);
             }
-            _ => {}
         }
         let attempt = self.attempt();
         self.policy.observer.observe(&RetryEvent::Done { attempt, success });
@@ -98,6 +101,7 @@ impl<K, C, O> Running<K, C, O> {
     where
         R: Answer,
         Req: Replay<Kept = K>,
+        K: Request,
         O: Observe<RetryEvent>,
     {
         let mut failed =
@@ -105,6 +109,9 @@ impl<K, C, O> Running<K, C, O> {
         // A key in flight elsewhere says nothing about the dependency's health.
         if let Some(sent) = failed.sent.take().filter(|_| failure.kind != FailureKind::Pending) {
             sent.failed();
+        }
+        if self.is_owned_elsewhere(&result) {
+            failed.progress.stand_down();
         }
         let (attempt, before) = (failed.progress.attempt(), self.budget().balance());
         let next = self.next(&mut failed.progress, failure);
@@ -123,9 +130,26 @@ impl<K, C, O> Running<K, C, O> {
             Err(reason) => {
                 let event = RetryEvent::Refused { attempt, failure, reason };
                 self.policy.observer.observe(&event);
+                if reason.is_exhaustion() {
+                    owner::exhausted();
+                }
                 Settled::Done(self.annotate(result, NotRetried::new(reason, attempt)))
             }
         }
+    }
+
+    /// Whether a layer inside has given up already, or somebody named itself the owner.
+    fn is_owned_elsewhere<R: Answer>(&self, result: &Result<R, BoxError>) -> bool
+    where
+        K: Request,
+    {
+        if exhausted_inside(result).is_some() {
+            return true;
+        }
+        let me = self.policy.settings.owner;
+        self.kept
+            .as_ref()
+            .is_some_and(|kept| owner::is_owned_elsewhere(kept.headers(), kept.authority(), me))
     }
 
     /// The next attempt and the wait before it, or why there is none.
@@ -141,6 +165,8 @@ impl<K, C, O> Running<K, C, O> {
         let budget = purse.open(self.budget.as_ref());
         let body = match &self.kept {
             Some(kept) if Req::is_whole(kept) => BodyIs::Kept,
+            // Nothing is kept for an attempt that was never to be: the body is not to blame.
+            None if settings.rules.attempts == Attempts::ONE => BodyIs::Kept,
             _ => BodyIs::Gone,
         };
         let (now, mut rng) = (time::now(), dice.roll());
@@ -151,17 +177,35 @@ impl<K, C, O> Running<K, C, O> {
         Ok((wait, Next { request, withdrawal }))
     }
 
+    /// The service broke while the call waited to be sent again. It will not mend: the call is over,
+    /// and what was withdrawn for its next attempt goes back.
+    #[cold]
+    pub(crate) fn break_off<R>(&mut self, error: BoxError) -> Result<R, BoxError>
+    where
+        R: Answer,
+        C: Classify<R>,
+        O: Observe<RetryEvent>,
+    {
+        let (attempt, reason) = (self.attempt(), Reason::Permanent);
+        let outcome = self.policy.classify.classify(self.call, Err(&*error));
+        let failure = outcome.failure().unwrap_or(Failure::new(FailureKind::Permanent));
+        self.policy.observer.observe(&RetryEvent::Refused { attempt, failure, reason });
+        self.annotate(Err(error), NotRetried::new(reason, attempt))
+    }
+
     /// The next attempt goes out: answers with the request to send.
     pub(crate) fn resend<Req>(&mut self, next: Next<Req>) -> Req
     where
+        Req: Replay,
         O: Observe<RetryEvent>,
     {
-        let Next { request, withdrawal } = next;
+        let Next { mut request, withdrawal } = next;
         if let Some(failed) = &mut self.failed {
             failed.progress.resent();
             failed.sent = Some(withdrawal.sent());
         }
         let attempt = self.attempt();
+        request.headers_mut().insert(owner::ATTEMPT_COUNT, attempt.number().into());
         self.policy.observer.observe(&RetryEvent::Resent { attempt });
         request
     }
@@ -176,6 +220,8 @@ impl<K, C, O> Running<K, C, O> {
         result: Result<R, BoxError>,
         why: NotRetried,
     ) -> Result<R, BoxError> {
+        // What a layer inside gave up for is the truer reason.
+        let why = exhausted_inside(&result).unwrap_or(why);
         match result {
             Ok(mut response) => {
                 response.extensions_mut().insert(why);
@@ -201,9 +247,30 @@ impl<K, C, O> Running<K, C, O> {
     }
 }
 
+/// Why a layer inside gave up, if one did.
+fn exhausted_inside<R: Answer>(result: &Result<R, BoxError>) -> Option<NotRetried> {
+    let inner: Option<NotRetried> = match result {
+        Ok(response) => response.extensions().get().copied(),
+        Err(error) => cause(&**error).copied(),
+    };
+    inner.filter(|inner| inner.reason.is_exhaustion())
+}
+
 impl Failed {
     fn first(call: Call, deadline: Option<Deadline>) -> Self {
         let progress = Progress::new(call, deadline);
         Self { progress, sent: None, record: CallRecord::default() }
+    }
+}
+
+/// A retry that is dropped when its time is up has failed, though nobody is left to be told so: the
+/// deadline that ends it lies outside. One that is dropped earlier, since its caller hung up, has no
+/// vote.
+impl Drop for Failed {
+    fn drop(&mut self) {
+        let Some(sent) = self.sent.take() else { return };
+        if self.progress.deadline().is_some_and(|deadline| deadline.is_over(time::now())) {
+            sent.failed();
+        }
     }
 }

@@ -2,7 +2,9 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use aplomb_core::{Answer, Attempts, BoxError, Classify, Deadline, Observe, Replay, time};
+use aplomb_core::{
+    Answer, Attempts, BoxError, Classify, Deadline, Observe, Replay, Request, owner, time,
+};
 use http_body::Body;
 use tower_service::Service;
 
@@ -47,9 +49,12 @@ where
         let clone = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, clone);
 
-        let Settings { rules, body_cap, keep_records } = &self.policy.settings;
+        let Settings { rules, body_cap, keep_records, owner } = &self.policy.settings;
         let (call, wants_record) = (request.call(), *keep_records || request.wants_record());
         let budget = self.policy.purse.own(&request);
+        if let Some(owner) = owner {
+            claim(&mut request, owner);
+        }
         // A call with one attempt keeps nothing for another and does not ask for the time.
         let is_final = rules.attempts == Attempts::ONE;
         let deadline = if is_final { None } else { deadline(rules, &request) };
@@ -66,4 +71,16 @@ where
 fn deadline(rules: &Rules, request: &impl Replay) -> Option<Deadline> {
     let now = time::now();
     rules.deadline(Deadline::of(request, now), now)
+}
+
+/// Writes the owner's name on a request, unless somebody has named itself before.
+#[cold]
+fn claim(request: &mut impl Request, owner: &str) {
+    let authority = request.authority();
+    if owner::is_owned_elsewhere(request.headers(), authority, Some(owner)) {
+        return;
+    }
+    if let Some(claim) = authority.and_then(|authority| owner::claim(owner, authority)) {
+        request.headers_mut().append(owner::RETRY_OWNER, claim);
+    }
 }

@@ -53,14 +53,17 @@ async fn a_key_alone_is_not_enough_the_operation_must_honour_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_attempt_carries_the_same_key_headers_and_bytes() {
+async fn every_attempt_carries_the_same_key_headers_and_bytes_and_its_number() {
     let stock = Script::new([Act::Answer(503), Act::Reset]);
     layer().honours_keys().layer(stock.clone()).oneshot(keyed(Method::POST)).await.unwrap();
     let arrivals = stock.arrivals();
     assert_eq!(arrivals.len(), 3);
-    for arrival in &arrivals {
+    for (arrival, number) in arrivals.iter().zip([None, Some("2"), Some("3")]) {
         assert_eq!(arrival.body, "body");
-        assert_eq!(arrival.headers, arrivals[0].headers);
+        let mut headers = arrival.headers.clone();
+        let count = headers.remove("x-envoy-attempt-count");
+        assert_eq!(count.as_ref().map(|count| count.to_str().unwrap()), number);
+        assert_eq!(headers, arrivals[0].headers);
         assert_eq!(arrival.headers["idempotency-key"], "order_1_line_1");
     }
 }

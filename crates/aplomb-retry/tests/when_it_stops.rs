@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aplomb_backoff::Backoff;
@@ -28,6 +29,7 @@ async fn one_attempt_keeps_nothing_and_repeats_nothing() {
     let stock = Script::always(Act::Answer(503));
     let response = layer().max_attempts(1).layer(stock.clone()).oneshot(get()).await.unwrap();
     assert_eq!((response.status().as_u16(), stock.sends()), (503, 1));
+    assert_eq!(reason(&Ok(response)), Reason::Attempts, "not the body that nobody kept");
 }
 
 #[tokio::test(start_paused = true)]
@@ -118,6 +120,63 @@ async fn a_call_dropped_while_it_waits_gives_its_withdrawal_back() {
     let dropped = tokio::time::timeout(Duration::from_millis(500), call).await;
     assert!(dropped.is_err(), "it was waiting");
     assert!((budget.balance() - 10.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_is_cut_by_its_deadline_has_failed() {
+    let budget = Budget::percent(20);
+    let stock = Script::new([Act::Answer(503), Act::Hang, Act::Answer(503)]);
+    let retry = RetryLayer::new(budget.clone()).total(secs(1)).layer(stock.clone());
+    let call = retry.clone().oneshot(get());
+    assert!(tokio::time::timeout(secs(1), call).await.is_err(), "it hangs");
+    assert_eq!(stock.sends(), 2);
+    let response = retry.oneshot(get()).await;
+    assert_eq!((reason(&response), stock.sends()), (Reason::Budget, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_whose_caller_hangs_up_early_has_no_vote() {
+    let budget = Budget::percent(20);
+    let stock = Script::new([Act::Answer(503), Act::Hang]);
+    let retry = RetryLayer::new(budget.clone()).layer(stock.clone());
+    assert!(tokio::time::timeout(secs(1), retry.oneshot(get())).await.is_err(), "it hangs");
+    assert_eq!(stock.sends(), 2);
+    assert!(budget.withdraw(Cost::ONE).is_some(), "the price did not rise");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_breaks_before_a_retry_ends_the_call_aloud() {
+    let (budget, heard) = (Budget::percent(20), Heard::default());
+    let layer = RetryLayer::new(budget.clone()).observe(heard.clone());
+    let result = layer.layer(ReadyOnce(false)).oneshot(get()).await;
+    assert_eq!(reason(&result), Reason::Permanent);
+    assert!(result.unwrap_err().to_string().starts_with("the pool is closed"));
+    assert!(matches!(
+        heard.events()[..],
+        [RetryEvent::Waiting { .. }, RetryEvent::Refused { reason: Reason::Permanent, .. }]
+    ));
+    assert!((budget.balance() - 10.0).abs() < f64::EPSILON, "nothing more was sent");
+}
+
+/// Is ready for one call, whose answer is 503, and never again.
+#[derive(Clone)]
+struct ReadyOnce(bool);
+
+impl Service<http::Request<Body>> for ReadyOnce {
+    type Response = Response<Body>;
+    type Error = BoxError;
+    type Future = std::future::Ready<Result<Response<Body>, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(if self.0 { Err("the pool is closed".into()) } else { Ok(()) })
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        self.0 = true;
+        let mut response = Response::new(Body::default());
+        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        std::future::ready(Ok(response))
+    }
 }
 
 #[tokio::test(start_paused = true)]

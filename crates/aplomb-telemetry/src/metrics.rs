@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aplomb_retry::Budget;
@@ -29,7 +30,7 @@ struct Families {
     replays: IntCounterVec,
     conflicts: IntCounterVec,
     balances: GaugeVec,
-    budgets: Mutex<Vec<(Gauge, Budget)>>,
+    budgets: Mutex<HashMap<[String; 2], (Gauge, Budget)>>,
     described: Vec<(String, &'static str, &'static str)>,
 }
 
@@ -95,12 +96,15 @@ impl Metrics {
         })
     }
 
-    /// Serves the balance of `budget` from now on.
+    /// Serves the balance of `budget` from now on, in the place of one that was watched under the same
+    /// names. It is read by [`encode`](Self::encode): who gathers the registry alone sees the balance
+    /// of the last page.
     pub fn watch_budget(&self, dependency: &str, operation: &str, budget: &Budget) {
-        let gauge = self.families.balances.with_label_values(&[dependency, operation]);
+        let labels = [dependency, operation];
+        let gauge = self.families.balances.with_label_values(&labels);
         gauge.set(budget.balance());
         let mut budgets = self.families.budgets.lock().unwrap_or_else(PoisonError::into_inner);
-        budgets.push((gauge, budget.clone()));
+        budgets.insert(labels.map(str::to_owned), (gauge, budget.clone()));
     }
 
     /// The page for `/metrics`, in the text format; everything else in the registry included.
@@ -109,11 +113,11 @@ impl Metrics {
     ///
     /// When a collector of the registry yields what the format does not allow.
     pub fn encode(&self) -> Result<String, Error> {
-        for (gauge, budget) in
-            &*self.families.budgets.lock().unwrap_or_else(PoisonError::into_inner)
-        {
+        let budgets = self.families.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        for (gauge, budget) in budgets.values() {
             gauge.set(budget.balance());
         }
+        drop(budgets);
         let gathered = self.families.registry.gather();
         let mut page = Vec::new();
         TextEncoder::new().encode(&gathered, &mut page)?;

@@ -101,6 +101,18 @@ fn the_balance_is_read_when_it_is_served() {
 }
 
 #[test]
+fn a_budget_watched_in_the_place_of_another_lets_that_one_go() {
+    let (metrics, first, second) = (metrics(), Budget::percent(20), Budget::percent(20));
+    metrics.watch_budget("inventory", "reserve", &first);
+    metrics.watch_budget("inventory", "cancel", &first);
+    metrics.watch_budget("inventory", "reserve", &second);
+    first.withdraw(Cost::ONE).unwrap().sent().failed();
+    assert_served(&metrics, r#"{dependency="inventory",operation="reserve"} 10"#);
+    assert_served(&metrics, r#"{dependency="inventory",operation="cancel"} 9"#);
+    assert_eq!(format!("{metrics:?}").matches("account").count(), 2, "of the replaced one too");
+}
+
+#[test]
 fn a_prefix_stands_before_every_name() {
     let metrics = Metrics::register(&Registry::new(), Some("shop")).unwrap();
     assert_served(&metrics, "# TYPE shop_retry_attempts_total counter");
