@@ -58,7 +58,7 @@ pub const ITEMS: &[Item] = &[
     item("tower-retry", "bare", None, |driver, calls| {
         driver.drive(&mut tower_retry().layer(Prompt), read, calls);
     }),
-    item("retry", "bare", Some(beside("tower-retry", 1.15, 1.0)), |driver, calls| {
+    item("retry", "bare", Some(beside("tower-retry", 1.2, 1.0)), |driver, calls| {
         driver.drive(&mut retry().layer(Prompt), read, calls);
     }),
     item("tower-retry-8-headers", "bare-8-headers", None, |driver, calls| {
@@ -67,7 +67,7 @@ pub const ITEMS: &[Item] = &[
     item(
         "retry-8-headers",
         "bare-8-headers",
-        Some(beside("tower-retry-8-headers", 1.15, 1.0)),
+        Some(beside("tower-retry-8-headers", 1.2, 1.0)),
         |driver, calls| {
             driver.drive(&mut retry().layer(Prompt), read_8, calls);
         },
@@ -78,7 +78,7 @@ pub const ITEMS: &[Item] = &[
     item(
         "retry-once",
         "bare-post",
-        Some(beside("tower-retry-post", 0.45, 0.4)),
+        Some(beside("tower-retry-post", 0.6, 0.4)),
         |driver, calls| {
             driver.drive(
                 &mut retry().max_attempts(1).unlimited_total().layer(Prompt),
@@ -93,7 +93,7 @@ pub const ITEMS: &[Item] = &[
     item(
         "deadline-pending",
         "bare-pending",
-        Some(beside("tower-timeout-pending", 1.4, 1.05)),
+        Some(beside("tower-timeout-pending", 1.5, 1.05)),
         |driver, calls| {
             driver.drive(&mut DeadlineLayer::total(SECOND).layer(Later), read, calls);
         },

@@ -54,6 +54,23 @@
 //! Hedging and adaptive throttling can spend the same budget: [`Budget::withdraw`] takes the price
 //! of one more send, whoever asks.
 //!
+//! # Who owns the retries
+//!
+//! Three hops with three attempts each would send twenty-seven times at the bottom. Here each call
+//! has one owner, the lowest hop that can retry safely, and whoever is above it stands down:
+//!
+//! - An outer layer stops when a layer inside gave up, and keeps what needs its own knowledge: a
+//!   POST that the inner layer did not dare to repeat, it may.
+//! - A server wears [`ExhaustionLayer`] around its handlers. When the retries below are exhausted, its
+//!   failure says `x-should-retry: false`, which every layer obeys.
+//! - [`RetryLayer::owner`] names the owner on the request, for proxies that pass it on to the same
+//!   authority.
+//! - Every send after the first carries its number in `x-envoy-attempt-count`.
+//!
+//! None of these headers can cause a retry; from a stranger they can only take some away.
+//! Measured over real HTTP with the last of three services down (`tests/tests/hops.rs`): at most 1.25
+//! sends at the bottom for each call at the top with budgets, exactly three without.
+//!
 //! # What comes back
 //!
 //! The first response or error that was not retried, as it came. Why it was final travels with it
