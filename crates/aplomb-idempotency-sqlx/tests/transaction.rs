@@ -53,6 +53,23 @@ async fn fifty_keys_have_fifty_effects() {
 }
 
 #[tokio::test]
+async fn after_a_full_disk_the_writer_writes_again() {
+    let shop = Shop::open().await;
+    let mut tx = reserve(&shop.pools.writer, "k").await.unwrap();
+    // SQLite ends the transaction itself when there is no page to be had.
+    sqlx::query("PRAGMA max_page_count = 1").execute(&mut *tx).await.unwrap();
+    let full = sqlx::query("INSERT INTO reservations (key) VALUES (zeroblob(1000000) || '')");
+    let full = full.execute(&mut *tx).await.unwrap_err();
+    assert!(full.to_string().contains("full"), "{full}");
+    drop(tx);
+    assert_eq!((shop.reservations().await, shop.available().await), (0, 1000));
+
+    let app = app(&shop, commits);
+    assert_eq!(send(app, "k").await.status(), StatusCode::CREATED);
+    assert_eq!((shop.reservations().await, shop.available().await), (1, 999));
+}
+
+#[tokio::test]
 async fn killed_before_the_commit_there_is_neither_effect_nor_record() {
     let shop = Shop::open().await;
     let (claim, _loss) = claim(&shop.store, &lapsing("k")).await;

@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use crate::claim::Loss;
 use crate::layer::Shared;
+use crate::settle::completed_by;
 use crate::store::Store;
 use crate::{Held, IdempotencyEvent, Settled};
 
@@ -38,8 +39,11 @@ async fn keep<St: Store, O: Observe<IdempotencyEvent>>(
         match shared.store.renew(held, lease).await {
             Ok(Settled::Done) => {}
             Ok(Settled::Lost) => {
-                shared.observer.observe(&IdempotencyEvent::LeaseLost);
-                return loss.fire();
+                if !recorded_by_its_handler(shared, held).await {
+                    shared.observer.observe(&IdempotencyEvent::LeaseLost);
+                    loss.fire();
+                }
+                return;
             }
             // A failed renewal is not a lost lease: as long as nobody claims the key, the next
             // renewal or the completion succeeds.
@@ -49,6 +53,13 @@ async fn keep<St: Store, O: Observe<IdempotencyEvent>>(
             }
         }
     }
+}
+
+/// Whether the claim's own handler has recorded its answer and is still about to give it. A store
+/// that cannot tell leaves it at what it said of the renewal.
+async fn recorded_by_its_handler<St: Store, O>(shared: &Shared<St, O>, held: Held) -> bool {
+    let record = shared.store.get(held.id).await.ok().flatten();
+    completed_by(record.as_ref().map(|record| &record.state), held)
 }
 
 impl Drop for Keeper {

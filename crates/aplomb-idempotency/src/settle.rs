@@ -144,7 +144,8 @@ where
     }
 }
 
-fn completed_by(state: Option<&State>, held: Held) -> bool {
+/// Whether the outcome on record is that of this claim.
+pub(crate) fn completed_by(state: Option<&State>, held: Held) -> bool {
     matches!(state, Some(State::Completed { fence, .. }) if *fence == held.fence)
 }
 

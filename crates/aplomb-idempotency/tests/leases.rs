@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aplomb_core::Dice;
+use aplomb_idempotency::store::{Commit, recorded};
 use aplomb_idempotency::{
     Begin, Begun, Claim, Held, IdempotencyEvent, IdempotencyLayer, Lapsed, MemoryStore, Record,
     RecordId, Settled, Store, StoreError, StoredAnswer, problems,
@@ -31,6 +32,35 @@ async fn a_lease_is_renewed_for_as_long_as_the_handler_runs() {
     }
     assert_eq!(first.await.unwrap().status(), 201);
     assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_its_own_handler_ended_is_not_lost() {
+    let (store, heard) = (Faulty::default(), Heard::default());
+    let handler = {
+        let store = store.clone();
+        service_fn(move |request: Request<Body>| {
+            let (store, claim) = (store.clone(), request.extensions().get::<Claim>().cloned());
+            async move {
+                let claim = claim.unwrap();
+                let response = http::Response::new(bytes::Bytes::from("reserved"));
+                let stored = claim.stored(&response);
+                let settled = store.complete(claim.held(), &stored, claim.terms().keep).await;
+                assert_eq!(settled.unwrap(), Settled::Done);
+                tokio::select! {
+                    () = claim.lost() => answer(500, "told that it was lost"),
+                    // The lease would be renewed several times.
+                    () = sleep(Duration::from_secs(60)) => {
+                        Ok(recorded(&claim, response, Commit::Done).into_response())
+                    }
+                }
+            }
+        })
+    };
+    let service = layer(store).transactional().observe(heard.observer()).layer(handler);
+    let first = send(&service, post("k", "mug")).await;
+    assert_eq!((first.status().as_u16(), is_replay(&first)), (200, false));
+    assert_eq!(heard.all(), [IdempotencyEvent::Claimed, IdempotencyEvent::Completed]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,6 +34,7 @@ mod replays;
 mod routes;
 pub mod serve;
 mod tokens;
+mod upload;
 
 pub use config::Config;
 pub use error::StartError;

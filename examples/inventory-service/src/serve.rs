@@ -26,6 +26,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tower::{Service, ServiceExt};
 
+use crate::upload::Upload;
+
 /// Listens on `address`.
 ///
 /// # Errors
@@ -116,7 +118,7 @@ impl<A: Clone + Send + Sync + 'static> Connection<A> {
         S::Future: Send,
     {
         let answer = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
+            let mut request = request.map(|body| Body::new(Upload::new(body, limits.body_read)));
             request.extensions_mut().insert(self.peer.clone());
             service.clone().oneshot(request)
         });
@@ -140,6 +142,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a request's head may take to arrive, and a connection may idle: 30 s.
     pub header_read: Duration,
+    /// How long a request's body may take to arrive, from when it is waited for: 30 s.
+    pub body_read: Duration,
     /// How long connections are still accepted after the order to stop: 1 s.
     pub notice: Duration,
     /// How long requests in flight may take after that: 10 s.
@@ -151,6 +155,7 @@ impl Default for Limits {
         Self {
             connections: 1_024,
             header_read: Duration::from_secs(30),
+            body_read: Duration::from_secs(30),
             notice: Duration::from_secs(1),
             drain: Duration::from_secs(10),
         }

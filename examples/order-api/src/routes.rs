@@ -9,6 +9,7 @@ use aplomb_idempotency_sqlx::sqlite::failed;
 use aplomb_telemetry::Metrics;
 use axum::Extension;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri, header};
@@ -76,9 +77,11 @@ async fn write_down(desk: &Desk, key: &str, ask: Ask) -> Result<Order, Refusal> 
 /// `GET /orders/{id}`.
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refused> {
-    let id = OrderId::parse(&id).ok_or_else(answer::unknown_order)?;
+    // A name that is no text is no order's name either.
+    let id = path.ok().and_then(|Path(id)| OrderId::parse(&id));
+    let id = id.ok_or_else(answer::unknown_order)?;
     let order = app.desk.orders.find(id).await?;
     let order = order.ok_or_else(answer::unknown_order)?;
     Ok(answer::shown(&order).map(Body::from))

@@ -2,8 +2,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use aplomb_idempotency::{CompleteError, Refusal, StoreError};
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqlitePool};
 
 /// The pools of one database file.
 #[derive(Clone, Debug)]
@@ -26,6 +26,9 @@ pub async fn connect(path: impl AsRef<Path>) -> Result<Pools, sqlx::Error> {
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // SQLite itself rolls back when the disk is full. The driver then fails to do so, believes
+        // for ever that the transaction is open, and refuses to begin another one.
+        .before_acquire(|writer, _| Box::pin(async move { Ok(!writer.is_in_transaction()) }))
         .connect_with(options.clone())
         .await?;
     let reader = SqlitePoolOptions::new()

@@ -51,6 +51,21 @@ async fn a_head_that_never_arrives_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn a_body_that_never_arrives_is_not_waited_for() {
+    let server = Service::limited(|limits| limits.body_read = Duration::from_millis(50)).await;
+    let server = server.listen().await;
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /inventory/reservations HTTP/1.1\r\nhost: localhost\r\nidempotency-key: k\r\n\
+                authorization: Bearer demo-order-api\r\ncontent-length: 66\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answered = Vec::new();
+    stream.read_to_end(&mut answered).await.unwrap();
+    assert!(answered.starts_with(b"HTTP/1.1 400"));
+    // Nothing was begun: the key is still free.
+    assert_eq!(server.send(Ask::reserve("k", "1", "mug", 1)).await.unwrap().status, 201);
+}
+
+#[tokio::test]
 async fn a_request_that_outlasts_the_drain_is_cut() {
     let server = Service::limited(|limits| limits.drain = Duration::from_millis(50)).await;
     let server = server.listen().await;

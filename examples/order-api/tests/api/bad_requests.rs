@@ -49,7 +49,8 @@ async fn a_body_over_the_cap_is_413() {
 #[tokio::test]
 async fn what_is_not_there_is_404_and_other_methods_are_405() {
     let town = Town::open().await;
-    for path in ["/orders/42", "/orders/01a20cba-3f80-7378-b5b2-5742b208b7b2", "/nowhere"] {
+    let unknown = "/orders/01a20cba-3f80-7378-b5b2-5742b208b7b2";
+    for path in ["/orders/42", "/orders/%ff", unknown, "/nowhere"] {
         let answer = town.get(path).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{path}");
