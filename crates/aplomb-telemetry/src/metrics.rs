@@ -30,6 +30,9 @@ struct Families {
     replays: IntCounterVec,
     conflicts: IntCounterVec,
     balances: GaugeVec,
+    trips: IntCounterVec,
+    fallbacks: IntCounterVec,
+    letters: IntCounterVec,
     budgets: Mutex<HashMap<[String; 2], (Gauge, Budget)>>,
     described: Vec<(String, &'static str, &'static str)>,
 }
@@ -62,13 +65,13 @@ impl Metrics {
             replays: make.counter("idempotency_key_reused_total", "Replays.", OPERATION)?,
             conflicts: make.counter("idempotency_conflicts_total", "Keys refused.", CONFLICT)?,
             balances: make.gauge("retry_budget_balance", "Retries in the budget.", CALL)?,
+            // Their layers count on their own from the day they exist; the names are promised now.
+            trips: make.counter("circuit_breaker_open_total", "Transitions to open.", CALL)?,
+            fallbacks: make.counter("fallback_used_total", "Answers from a fallback.", CALL)?,
+            letters: make.counter("dead_letter_messages_total", "Kept for redrive.", OPERATION)?,
             budgets: Mutex::default(),
             described: Vec::new(),
         };
-        // Their layers count on their own from the day they exist; the names are promised now.
-        make.counter("circuit_breaker_open_total", "Transitions to open.", CALL)?;
-        make.counter("fallback_used_total", "Answers from a fallback.", CALL)?;
-        make.counter("dead_letter_messages_total", "Requests kept for redrive.", OPERATION)?;
         Ok(Self { families: Arc::new(Families { described: make.described, ..families }) })
     }
 
@@ -77,6 +80,9 @@ impl Metrics {
         let Families { resent, exhausted, denied, attempts, waits, calls, timeouts, .. } =
             &*self.families;
         let labels = [dependency, operation];
+        // A series that stands at zero from the start is one that an alert can watch.
+        self.families.trips.with_label_values(&labels);
+        self.families.fallbacks.with_label_values(&labels);
         DependencyMetrics::new(
             resent.with_label_values(&labels),
             exhausted.with_label_values(&labels),
@@ -90,7 +96,8 @@ impl Metrics {
 
     /// An observer for the idempotency layer of one operation.
     pub fn operation(&self, operation: &str) -> OperationMetrics {
-        let Families { replays, conflicts, .. } = &*self.families;
+        let Families { replays, conflicts, letters, .. } = &*self.families;
+        letters.with_label_values(&[operation]);
         OperationMetrics::new(replays.with_label_values(&[operation]), |reason| {
             conflicts.with_label_values(&[operation, reason])
         })

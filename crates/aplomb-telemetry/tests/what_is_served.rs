@@ -28,6 +28,20 @@ fn every_promised_name_is_served_before_anything_happened() {
 }
 
 #[test]
+fn what_is_watched_stands_at_zero_from_the_start() {
+    let metrics = metrics();
+    metrics.dependency("inventory", "reserve");
+    metrics.operation("POST /orders");
+    for name in ["retry_attempts_total", "circuit_breaker_open_total", "fallback_used_total"] {
+        assert_served(
+            &metrics,
+            &format!(r#"{name}{{dependency="inventory",operation="reserve"}} 0"#),
+        );
+    }
+    assert_served(&metrics, r#"dead_letter_messages_total{operation="POST /orders"} 0"#);
+}
+
+#[test]
 fn a_rescued_call_counts_its_sends_and_its_wait() {
     let metrics = metrics();
     let reserve = metrics.dependency("inventory", "reserve");

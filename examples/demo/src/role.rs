@@ -1,5 +1,6 @@
 //! One service alone, for several processes.
 
+use std::env::VarError;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -24,7 +25,7 @@ pub(crate) async fn run(command: &Serve, data: &Path) -> Result<(), Trouble> {
 }
 
 async fn inventory(listen: SocketAddr, data: &Path) -> Result<(), Trouble> {
-    let setting = std::env::var("INVENTORY_TOKENS").ok();
+    let setting = setting("INVENTORY_TOKENS")?;
     let tokens = Tokens::configured(setting.as_deref(), listen.ip().is_loopback())?;
     let listener = serve::bind(listen).await?;
     let config = aplomb_inventory_service::Config::new(data, tokens);
@@ -44,7 +45,7 @@ async fn orders(command: &Serve, data: &Path) -> Result<(), Trouble> {
     }
     let listener = serve::bind(listen).await?;
     let mut config = aplomb_order_api::Config::new(data, command.inventory_url.clone());
-    if let Ok(token) = std::env::var("INVENTORY_TOKEN") {
+    if let Some(token) = setting("INVENTORY_TOKEN")? {
         config.token = token;
     }
     let orders = OrderApi::open(config, HttpConnector::new()).await?;
@@ -57,4 +58,16 @@ async fn orders(command: &Serve, data: &Path) -> Result<(), Trouble> {
 fn announce(role: &str, listener: &TcpListener) -> Result<(), Trouble> {
     out::line(json!({ role: url(listener)? }));
     Ok(())
+}
+
+/// A setting from the environment. One that cannot be read is refused: to go on without it would be
+/// to go on with the demo's tokens.
+fn setting(name: &str) -> Result<Option<String>, Trouble> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(Trouble::new(format!(
+            "{name} in the environment is not valid UTF-8; set it again or unset it"
+        ))),
+    }
 }
