@@ -4,6 +4,7 @@ use std::io;
 use http::{HeaderMap, StatusCode};
 
 use crate::cause::chain;
+use crate::grpc::NotConnected;
 use crate::{
     Answer, Call, DeadlineExceeded, Failure, FailureKind, NotBefore, Outcome, Pushback, retry_after,
 };
@@ -130,6 +131,9 @@ fn is_connecting(error: &(dyn Error + 'static)) -> Option<bool> {
     #[cfg(feature = "reqwest")]
     if let Some(error) = error.downcast_ref::<reqwest::Error>() {
         return Some(error.is_connect());
+    }
+    if error.is::<NotConnected>() {
+        return Some(true);
     }
     let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
     error.downcast_ref().is_some_and(refused).then_some(true)

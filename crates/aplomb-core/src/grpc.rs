@@ -20,11 +20,15 @@
 //! ```
 
 use std::error::Error;
+use std::fmt;
 
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 
 use crate::classify::of_error;
-use crate::{Answer, Call, Classify, Failure, FailureKind, Outcome, Pushback, retry_after};
+use crate::{
+    Answer, BoxError, Call, Classify, DeadlineExceeded, Failure, FailureKind, Outcome, Pushback,
+    cause, retry_after,
+};
 
 /// The meaning of gRPC's statuses (gRPC, *Status codes and their use in gRPC*).
 ///
@@ -98,6 +102,50 @@ fn of_http(status: StatusCode) -> &'static str {
     }
 }
 
+/// Says in this crate's words what a gRPC library says in its own: that the time was up, that no
+/// connection stood.
+///
+/// Core knows no gRPC library, so its user names the two errors. Around tonic's `Channel`:
+///
+/// ```text
+/// .map_err(grpc::translate::<tonic::TimeoutExpired, tonic::ConnectError>)
+/// ```
+///
+/// Without it such a failure is one that nobody knows, hence permanent. tonic reads the
+/// `grpc-timeout` that a deadline wrote, so that its timeouts come before the deadline's own.
+pub fn translate<Timeout, Connect>(error: impl Into<BoxError>) -> BoxError
+where
+    Timeout: Error + 'static,
+    Connect: Error + 'static,
+{
+    let error = error.into();
+    if cause::<Timeout>(&*error).is_some() {
+        return DeadlineExceeded::default().into();
+    }
+    if cause::<Connect>(&*error).is_some() {
+        return NotConnected { source: error }.into();
+    }
+    error
+}
+
+/// No connection stood, so that nothing was sent; why is its cause.
+#[derive(Debug)]
+pub struct NotConnected {
+    source: BoxError,
+}
+
+impl fmt::Display for NotConnected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not connected; nothing was sent")
+    }
+}
+
+impl Error for NotConnected {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
 /// Declares that a call may be repeated though its method is POST: twice has the effect of once.
 ///
 /// Put it into the request's extensions; [`repeatable`] does so by the call's path.
@@ -158,7 +206,11 @@ mod tests {
     #[test]
     fn what_is_no_status_is_permanent() {
         for wrong in ["", "17", "014", "-1", "UNAVAILABLE", "14 "] {
-            assert_eq!(kind(seen(200, &[("grpc-status", wrong)])), FailureKind::Permanent, "{wrong}");
+            assert_eq!(
+                kind(seen(200, &[("grpc-status", wrong)])),
+                FailureKind::Permanent,
+                "{wrong}"
+            );
         }
     }
 
@@ -210,6 +262,26 @@ mod tests {
             let request = mark(Request::post(uri).body(()).unwrap());
             assert_eq!(request.call().safety, safety, "{path}");
         }
+    }
+
+    #[test]
+    fn a_librarys_own_errors_are_translated() {
+        fn translated(error: impl Into<BoxError>) -> BoxError {
+            translate::<std::num::ParseIntError, std::fmt::Error>(error)
+        }
+        let late = translated("".parse::<u8>().unwrap_err());
+        assert_eq!(failed(&*late), FailureKind::Timeout);
+        assert!(cause::<DeadlineExceeded>(&*late).is_some());
+        let apart = translated(std::fmt::Error);
+        assert_eq!(failed(&*apart), FailureKind::Unsent);
+        assert!(cause::<std::fmt::Error>(&*apart).is_some());
+        assert_eq!(failed(&*translated("who knows")), FailureKind::Permanent);
+    }
+
+    fn failed(error: &(dyn Error + 'static)) -> FailureKind {
+        let call = Call::of(&Method::POST, &HeaderMap::new());
+        let result: Result<&Response<()>, _> = Err(error);
+        kind(GrpcClassifier.classify(call, result))
     }
 
     fn kind(outcome: Outcome) -> FailureKind {

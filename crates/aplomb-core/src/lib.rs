@@ -21,7 +21,7 @@
 //! | `reqwest` | [`Request`] and [`Replay`] for `reqwest::Request`, its errors classified |
 //! | `hyper` | the errors of hyper and hyper-util classified |
 //! | `h2` | REFUSED_STREAM and GOAWAY recognised as *unsent* |
-//! | `axum` | [`RouteTemplate`] read from axum's `MatchedPath` |
+//! | `axum` | [`RouteTemplate`] read from axum's `MatchedPath`, its bodies sent again |
 
 mod answer;
 mod attempt;
@@ -44,6 +44,7 @@ mod record;
 mod refusal;
 mod request;
 pub mod retry_after;
+mod tee;
 pub mod time;
 #[cfg(any(feature = "reqwest", feature = "hyper"))]
 pub mod transport;
@@ -67,3 +68,6 @@ pub use ratio::Ratio;
 pub use record::{CallRecord, Decision, KeepRecord};
 pub use refusal::{NotRetried, Reason};
 pub use request::{Replay, Request};
+#[cfg(feature = "reqwest")]
+pub use tee::KeptReqwest;
+pub use tee::{KeptBody, Replayable, Superseded};

@@ -142,23 +142,6 @@ impl Request for reqwest::Request {
     }
 }
 
-#[cfg(feature = "reqwest")]
-impl Replay for reqwest::Request {
-    type Kept = Self;
-
-    fn keep(&mut self, cap: usize) -> Option<Self> {
-        let fits = match self.body() {
-            None => true,
-            Some(body) => body.as_bytes().is_some_and(|bytes| bytes.len() <= cap),
-        };
-        if fits { self.try_clone() } else { None }
-    }
-
-    fn again(kept: &mut Self) -> Option<Self> {
-        kept.try_clone()
-    }
-}
-
 fn without_credentials(authority: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
@@ -230,7 +213,7 @@ mod tests {
     fn a_reqwest_body_over_the_cap_is_not_kept() {
         let mut request = reqwest::Request::new(Method::POST, "http://stock/".parse().unwrap());
         *request.body_mut() = Some("body".into());
-        let again: reqwest::Request = Replay::again(&mut request.keep(4).unwrap()).unwrap();
+        let again = reqwest::Request::again(&mut request.keep(4).unwrap()).unwrap();
         assert_eq!(again.body().unwrap().as_bytes(), Some(&b"body"[..]));
         assert!(request.keep(3).is_none());
     }
