@@ -29,7 +29,7 @@
 //! | GET, HEAD, OPTIONS, TRACE, PUT, DELETE | after a transient failure |
 //! | POST, PATCH and others | only when provably unsent |
 //! | the same with an `Idempotency-Key`, towards an operation [declared](RetryLayer::honours_keys) to honour keys | after a transient failure, with the same key and bytes |
-//! | anything whose body is over the cap or a stream | never |
+//! | anything whose body is over the cap, or a stream that failed | never |
 //!
 //! # Defaults
 //!

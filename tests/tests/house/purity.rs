@@ -12,6 +12,7 @@ pub(crate) const SHELL_FILES: &[(&str, &str)] = &[
     ("crates/aplomb-idempotency/src/drain.rs", "waits for those tasks when the server stops"),
     ("crates/aplomb-idempotency/src/keeper.rs", "is the task that renews a lease"),
     ("crates/aplomb-idempotency/src/run.rs", "calls the handler between the claim and the record"),
+    ("crates/aplomb-retry/src/exhaustion.rs", "one of several layers in its crate, whole in one file"),
     ("crates/aplomb-retry/src/running.rs", "sends the attempts that the rules allow"),
     ("crates/aplomb-idempotency/src/settle.rs", "waits between attempts to reach the store"),
 ];
