@@ -6,6 +6,10 @@
 
 /// A reqwest client under construction: no retries, no redirects of its own.
 ///
+/// The hyper client inside reqwest still sends again what a closed connection gave back before a
+/// byte of it was written, and reqwest has no setter for that. It is safe, since nothing was sent;
+/// only no budget pays for it.
+///
 /// ```
 /// let client = aplomb_core::transport::reqwest().build()?;
 /// # Ok::<(), reqwest::Error>(())

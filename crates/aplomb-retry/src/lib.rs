@@ -29,6 +29,7 @@
 //! | GET, HEAD, OPTIONS, TRACE, PUT, DELETE | after a transient failure |
 //! | POST, PATCH and others | only when provably unsent |
 //! | the same with an `Idempotency-Key`, towards an operation [declared](RetryLayer::honours_keys) to honour keys | after a transient failure, with the same key and bytes |
+//! | a gRPC call, towards a method named [repeatable](aplomb_core::grpc::repeatable) | after a transient failure |
 //! | anything whose body is over the cap, or a stream that failed | never |
 //!
 //! # Defaults

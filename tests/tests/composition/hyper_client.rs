@@ -1,0 +1,109 @@
+//! Around hyper-util's `Client`.
+
+use std::convert::Infallible;
+
+use aplomb::core::{DeadlineExceeded, EXPECTED_TIMEOUT, NotBefore, Replayable, cause, transport};
+use aplomb::{DeadlineLayer, chaos};
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use hyper_util::rt::TokioExecutor;
+use tower::{ServiceBuilder, ServiceExt};
+
+use crate::layers::{backoff, fits_axum, loses_one, retry};
+use crate::wire::{LONG, Script, Stock, get, ms, post};
+
+#[tokio::test]
+async fn retry_sends_a_get_again_that_failed() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let client = ServiceBuilder::new()
+        .layer(retry())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let answer = fits_axum(client).oneshot(get(stock.address)).await.unwrap();
+    assert_eq!((answer.status().as_u16(), stock.requests()), (200, 2));
+}
+
+#[tokio::test]
+async fn retry_sends_a_keyed_post_again_with_the_same_bytes() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let client = ServiceBuilder::new()
+        .layer(retry().honours_keys())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let answer = client.oneshot(post(stock.address, "k")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let seen = stock.seen();
+    assert_eq!(seen.iter().map(|(_, _, body)| &body[..]).collect::<Vec<_>>(), [b"a mug"; 2]);
+}
+
+#[tokio::test]
+async fn retry_sends_a_stream_again_with_the_same_bytes() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let client = ServiceBuilder::new()
+        .layer(retry().honours_keys())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let frames = ["a ", "mug"].map(|text| Ok::<_, Infallible>(Frame::data(Bytes::from(text))));
+    let body = StreamBody::new(futures_util::stream::iter(frames));
+    let request = post(stock.address, "k").map(|_| Replayable::new(body));
+    assert_eq!(client.oneshot(request).await.unwrap().status(), 200);
+    let seen = stock.seen();
+    assert_eq!(seen.iter().map(|(_, _, body)| &body[..]).collect::<Vec<_>>(), [b"a mug"; 2]);
+    assert!(seen.iter().all(|(_, headers, _)| headers.contains_key("transfer-encoding")));
+}
+
+#[tokio::test]
+async fn deadline_total_ends_a_call() {
+    let stock = Stock::plain([Script::Hang]).await;
+    let client = ServiceBuilder::new()
+        .layer(DeadlineLayer::total(ms(50)))
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let error = fits_axum(client).oneshot(get(stock.address)).await.unwrap_err();
+    assert!(cause::<DeadlineExceeded>(&*error).is_some());
+}
+
+#[tokio::test]
+async fn deadline_attempt_tells_the_next_hop() {
+    let stock = Stock::plain([]).await;
+    let client = ServiceBuilder::new()
+        .layer(DeadlineLayer::attempt(LONG))
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    fits_axum(client).oneshot(get(stock.address)).await.unwrap();
+    assert!(stock.seen()[0].1.contains_key(EXPECTED_TIMEOUT));
+}
+
+#[tokio::test]
+async fn backoff_leaves_alone_who_asked_for_it() {
+    let stock = Stock::plain([Script::Pause(60)]).await;
+    let client = ServiceBuilder::new()
+        .layer(backoff())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let client = fits_axum(client);
+    assert_eq!(client.clone().oneshot(get(stock.address)).await.unwrap().status(), 503);
+    let error = client.oneshot(get(stock.address)).await.unwrap_err();
+    assert!(cause::<NotBefore>(&*error).is_some());
+    assert_eq!(stock.requests(), 1);
+}
+
+#[tokio::test]
+async fn chaos_edge_loses_an_answer() {
+    let stock = Stock::plain([]).await;
+    let client = ServiceBuilder::new()
+        .layer(loses_one().edge())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let error = fits_axum(client).oneshot(get(stock.address)).await.unwrap_err();
+    assert!(cause::<chaos::Cut>(&*error).unwrap().answered);
+    assert_eq!(stock.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_whole_stack_survives_a_lost_answer_and_a_refusal() {
+    let stock = Stock::plain([Script::Status(200), Script::Status(503)]).await;
+    let client = ServiceBuilder::new()
+        .layer(DeadlineLayer::total(LONG))
+        .layer(retry())
+        .layer(backoff())
+        .layer(DeadlineLayer::attempt(LONG))
+        .layer(loses_one().edge())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let answer = fits_axum(client).oneshot(get(stock.address)).await.unwrap();
+    assert_eq!((answer.status().as_u16(), stock.requests()), (200, 3));
+}
