@@ -5,6 +5,8 @@
 //! `house/`, where it is tried on broken houses too. A failure says what is wrong, where, how to
 //! mend it.
 
+#[path = "house/compiler.rs"]
+mod compiler;
 #[path = "house/introduction.rs"]
 mod introduction;
 #[path = "house/machine_paths.rs"]
@@ -19,7 +21,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, TargetKind};
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand, Package, TargetKind};
 
 #[test]
 fn every_arrow_between_crates_is_on_the_map() {
@@ -65,6 +67,15 @@ fn every_published_crate_introduces_itself() {
         missing.chain(poor.map(|fault| format!("{front}: {fault}"))).collect::<Vec<_>>()
     });
     assert_well(introduction::MEND, complaints);
+}
+
+#[test]
+fn no_published_crate_needs_a_newer_compiler_than_it_says() {
+    let mut command = MetadataCommand::new();
+    let metadata = command.features(CargoOpt::AllFeatures).exec();
+    let metadata = metadata.expect("cargo knows the workspace it builds");
+    let packages = metadata.workspace_packages().into_iter().filter(|p| is_published(p));
+    assert_well(compiler::MEND, packages.flat_map(|package| compiler::too_new(&metadata, package)));
 }
 
 #[test]
