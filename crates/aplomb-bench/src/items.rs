@@ -75,18 +75,9 @@ pub const ITEMS: &[Item] = &[
     item("tower-retry-post", "bare-post", None, |driver, calls| {
         driver.drive(&mut tower_retry().layer(Prompt), write, calls);
     }),
-    item(
-        "retry-once",
-        "bare-post",
-        Some(beside("tower-retry-post", 0.6, 0.4)),
-        |driver, calls| {
-            driver.drive(
-                &mut retry().max_attempts(1).unlimited_total().layer(Prompt),
-                write,
-                calls,
-            );
-        },
-    ),
+    item("retry-once", "bare-post", Some(beside("tower-retry-post", 0.6, 0.4)), |driver, calls| {
+        driver.drive(&mut retry().max_attempts(1).unlimited_total().layer(Prompt), write, calls);
+    }),
     item("tower-timeout-pending", "bare-pending", None, |driver, calls| {
         driver.drive(&mut TimeoutLayer::new(SECOND).layer(Later), read, calls);
     }),
