@@ -32,9 +32,4 @@ macro_rules! from {
     )+};
 }
 
-from!(
-    BindError,
-    StartError,
-    aplomb_inventory_service::StartError,
-    aplomb_inventory_service::TokensError
-);
+from!(BindError, StartError, aplomb_inventory_service::TokensError);

@@ -12,7 +12,8 @@ pub(crate) type Answer = Result<Response, Refused>;
 
 /// A refusal on its way out, so that `?` works in handlers.
 #[derive(Debug)]
-pub(crate) struct Refused(pub(crate) Problem);
+#[expect(clippy::exhaustive_structs, reason = "a problem on its way out")]
+pub struct Refused(pub Problem);
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
@@ -38,7 +39,11 @@ impl IntoResponse for Refused {
 }
 
 /// A body of JSON.
-pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> http::Response<Bytes> {
+///
+/// # Panics
+///
+/// When a map in it has keys that are no strings.
+pub fn json(status: StatusCode, value: &impl Serialize) -> http::Response<Bytes> {
     let body = serde_json::to_vec(value).expect("what we answer has string keys and plain values");
     let mut response = http::Response::new(Bytes::from(body));
     *response.status_mut() = status;

@@ -1,29 +1,29 @@
 use std::error::Error;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use aplomb_core::BoxError;
 
-/// The service could not start.
+/// A service could not start: what, where, and what mends it.
 #[derive(Debug)]
 pub struct StartError {
-    path: PathBuf,
-    what: &'static str,
+    what: String,
     mend: &'static str,
     source: BoxError,
 }
 
 impl StartError {
-    pub(crate) fn directory(path: &Path, source: impl Into<BoxError>) -> Self {
+    /// The data directory cannot be written to.
+    pub fn directory(path: &Path, source: impl Into<BoxError>) -> Self {
         Self {
-            path: path.to_owned(),
-            what: "cannot write to the data directory",
+            what: format!("cannot write to the data directory {}", path.display()),
             mend: "choose another one with --data-dir",
             source: source.into(),
         }
     }
 
-    pub(crate) fn database(path: &Path, source: impl Into<BoxError>) -> Self {
+    /// The database cannot be opened.
+    pub fn database(path: &Path, source: impl Into<BoxError>) -> Self {
         let source = source.into();
         let (what, mend) = match sqlite_code(&*source) {
             Some(BUSY | LOCKED) => (
@@ -38,14 +38,19 @@ impl StartError {
                 "look at its permissions, or choose another --data-dir",
             ),
         };
-        Self { path: path.to_owned(), what, mend, source }
+        Self { what: format!("{what}: {}", path.display()), mend, source }
+    }
+
+    /// A setting is wrong.
+    pub fn setting(what: &str, mend: &'static str, source: impl Into<BoxError>) -> Self {
+        Self { what: what.to_owned(), mend, source: source.into() }
     }
 }
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, what, mend, source } = self;
-        write!(f, "{what} {}: {source}; {mend}", path.display())
+        let Self { what, mend, source } = self;
+        write!(f, "{what}: {source}; {mend}")
     }
 }
 
@@ -59,8 +64,8 @@ impl Error for StartError {
 fn sqlite_code(error: &(dyn Error + 'static)) -> Option<u32> {
     let chain = std::iter::successors(Some(error), |&error| error.source());
     let code = chain
-        .filter_map(|error| error.downcast_ref::<sqlx::Error>()?.as_database_error())
-        .find_map(|error| error.code()?.parse::<u32>().ok())?;
+        .filter_map(|error| error.downcast_ref::<sqlx::Error>())
+        .find_map(|error| error.as_database_error()?.code()?.parse::<u32>().ok())?;
     // The upper bytes say more than we distinguish.
     Some(code & 0xff)
 }

@@ -36,6 +36,7 @@ pub mod serve;
 mod tokens;
 mod upload;
 
+pub use answer::{Refused, json};
 pub use config::Config;
 pub use error::StartError;
 pub use inventory::Inventory;

@@ -2,12 +2,11 @@
 
 use aplomb_core::Problem;
 use aplomb_idempotency::problems::KEY_REUSED;
-use axum::body::Body;
-use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use serde::Serialize;
 use serde_json::{Value, json};
+
+pub(crate) use aplomb_inventory_service::{Refused, json};
 
 use crate::order::{Order, OrderId, Status};
 
@@ -89,41 +88,4 @@ pub(crate) fn inventory_unavailable() -> Problem {
         StatusCode::SERVICE_UNAVAILABLE,
     )
     .detail("inventory did not answer; ask again later")
-}
-
-/// A refusal on its way out, so that `?` works in handlers.
-#[derive(Debug)]
-pub(crate) struct Refused(Problem);
-
-impl From<Problem> for Refused {
-    fn from(problem: Problem) -> Self {
-        Self(problem)
-    }
-}
-
-impl From<sqlx::Error> for Refused {
-    fn from(error: sqlx::Error) -> Self {
-        tracing::error!(%error, "the database failed");
-        Self(Problem::new(
-            "/problems/database",
-            "the database did not answer",
-            StatusCode::SERVICE_UNAVAILABLE,
-        ))
-    }
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response<Body> {
-        self.0.into_response()
-    }
-}
-
-/// A body of JSON.
-pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Bytes> {
-    let body = serde_json::to_vec(value).expect("what we answer has string keys and plain values");
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }

@@ -27,7 +27,6 @@ mod answer;
 mod ask;
 mod config;
 mod desk;
-mod error;
 mod inventory;
 mod journal;
 mod order;
@@ -37,9 +36,9 @@ mod reconciler;
 mod routes;
 mod service;
 
+pub use aplomb_inventory_service::StartError;
 pub use config::Config;
 pub use desk::Clock;
-pub use error::StartError;
 pub use journal::{Entry, Journal, Silence, Step};
 pub use order::OrderId;
 pub use orders::Tally;

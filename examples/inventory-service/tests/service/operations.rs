@@ -140,7 +140,8 @@ async fn a_damaged_database_says_what_to_do() {
     let path = directory.path().join("inventory.db");
     std::fs::write(&path, "certainly not a database, of this length".repeat(100)).unwrap();
     let error = Inventory::open(directory.config()).await.unwrap_err().to_string();
-    assert!(error.starts_with("the database is damaged "), "{error}");
+    let what = format!("the database is damaged: {}", path.display());
+    assert!(error.starts_with(&what), "{error}");
     assert!(error.ends_with("move the file away to start with an empty one"), "{error}");
 }
 

@@ -99,10 +99,10 @@ async fn a_customer_who_clicks_again_has_one_order() {
 #[tokio::test]
 async fn an_order_that_takes_longer_than_its_lease_is_placed_once() {
     let town = Town::open().await;
-    town.stock("mug", 5).await;
-    // The lease of tests is 300 ms; the lines take a second.
+    town.stock("mug", 8).await;
+    // The lease of tests is 300 ms; the lines take two seconds, of three.
     town.chaos(json!({"latency_ms": 250})).await;
-    let lines = [("mug", 1); 4];
+    let lines = [("mug", 1); 8];
     let (first, second) = tokio::join!(town.order("click", &lines), async {
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         town.order("click", &lines).await
@@ -111,7 +111,7 @@ async fn an_order_that_takes_longer_than_its_lease_is_placed_once() {
     assert_eq!(second.status, StatusCode::CONFLICT);
     assert_eq!(second.body["type"], "/problems/idempotency/in-flight");
     assert!(second.headers.contains_key("retry-after"));
-    assert_eq!(town.audit("mug").await["reservations"], 4);
+    assert_eq!(town.audit("mug").await["reservations"], 8);
 }
 
 #[tokio::test]
