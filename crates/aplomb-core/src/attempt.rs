@@ -9,6 +9,14 @@ impl Attempt {
     /// The first send.
     pub const FIRST: Self = Self(NonZeroU32::MIN);
 
+    /// The one of this number, counted from 1.
+    pub const fn numbered(number: u32) -> Option<Self> {
+        match NonZeroU32::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
     /// The one after this.
     #[must_use]
     #[inline]

@@ -6,7 +6,8 @@ use http::{HeaderMap, StatusCode};
 use crate::cause::chain;
 use crate::grpc::NotConnected;
 use crate::{
-    Answer, Call, DeadlineExceeded, Failure, FailureKind, NotBefore, Outcome, Pushback, retry_after,
+    Answer, Call, DeadlineExceeded, Failure, FailureKind, NotBefore, Outcome, Pushback, Saturated,
+    cause, retry_after,
 };
 
 /// Decides what an answer means.
@@ -47,7 +48,7 @@ pub trait Classify<R> {
 /// | 429, 503 with `Retry-After` | throttled |
 /// | 409 with `Retry-After`, to a request with a key | pending |
 /// | 501, 505, TLS, protocol, errors we do not know | permanent |
-/// | other 4xx | neutral |
+/// | other 4xx, and what our own limit did not let out ([`Saturated`]) | neutral |
 /// | connection refused or not made in time, no such host, `REFUSED_STREAM`, `GOAWAY` below our stream | unsent |
 /// | no answer in time | timeout |
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +59,7 @@ impl<R: Answer> Classify<R> for HttpClassifier {
     fn classify(&self, call: Call, result: Result<&R, &(dyn Error + 'static)>) -> Outcome {
         match result {
             Ok(response) => of_response(call, response.status(), response.headers()),
-            Err(error) => Outcome::Failure(of_error(error)),
+            Err(error) => of_error(error),
         }
     }
 }
@@ -82,8 +83,16 @@ fn of_response(call: Call, status: StatusCode, headers: &HeaderMap) -> Outcome {
     Outcome::Failure(Failure::new(kind).pushback(pushback))
 }
 
+pub(crate) fn of_error(error: &(dyn Error + 'static)) -> Outcome {
+    // A call that we never let out has no vote on whoever would have answered it.
+    if cause::<Saturated>(error).is_some() {
+        return Outcome::Neutral;
+    }
+    Outcome::Failure(failure(error))
+}
+
 /// The first error of the chain that says something decides, outermost first.
-pub(crate) fn of_error(error: &(dyn Error + 'static)) -> Failure {
+fn failure(error: &(dyn Error + 'static)) -> Failure {
     if chain(error).find_map(is_connecting).unwrap_or(false) {
         let protocol = chain(error).any(is_protocol);
         return Failure::new(if protocol { FailureKind::Permanent } else { FailureKind::Unsent });
@@ -93,15 +102,15 @@ pub(crate) fn of_error(error: &(dyn Error + 'static)) -> Failure {
 
 fn meaning(error: &(dyn Error + 'static)) -> Option<Failure> {
     if let Some(error) = error.downcast_ref::<DeadlineExceeded>() {
-        return Some(Failure::new(if error.unsent {
-            FailureKind::Unsent
+        return Some(if error.unsent {
+            Failure::held_back()
         } else {
-            FailureKind::Timeout
-        }));
+            Failure::new(FailureKind::Timeout)
+        });
     }
     if let Some(error) = error.downcast_ref::<NotBefore>() {
         let wait = Pushback::After(error.retry_after);
-        return Some(Failure::new(FailureKind::Unsent).pushback(wait));
+        return Some(Failure::held_back().pushback(wait));
     }
     if error.is::<tokio::time::error::Elapsed>() {
         return Some(Failure::new(FailureKind::Timeout));
@@ -209,6 +218,15 @@ mod tests {
     use http::Response;
 
     #[test]
+    fn what_our_own_limit_did_not_let_out_has_no_vote() {
+        let call = Call::of(&http::Method::GET, &HeaderMap::new());
+        let saturated = io::Error::other(Saturated::new(std::time::Duration::from_secs(1)));
+        let result: Result<&http::Response<()>, _> = Err(&saturated as &(dyn Error + 'static));
+        assert_eq!(HttpClassifier.classify(call, result), Outcome::Neutral);
+        assert_eq!(crate::GrpcClassifier.classify(call, result), Outcome::Neutral);
+    }
+
+    #[test]
     fn every_status_has_its_meaning() {
         for (status, meaning) in [
             (200, None),
@@ -264,6 +282,20 @@ mod tests {
     fn a_reset_may_have_acted_but_a_refused_connection_never_did() {
         assert_eq!(kind(io::Error::from(io::ErrorKind::ConnectionReset)), FailureKind::Transient);
         assert_eq!(kind(io::Error::from(io::ErrorKind::ConnectionRefused)), FailureKind::Unsent);
+    }
+
+    #[test]
+    fn what_never_left_the_process_says_nothing_about_the_dependency() {
+        let failed = |error: BoxError| {
+            let result: Result<&Response<()>, _> = Err(&*error as &(dyn Error + 'static));
+            HttpClassifier.classify(unkeyed(), result).failure().unwrap()
+        };
+        let wait = std::time::Duration::from_secs(2);
+        let paused = failed(NotBefore::new(wait).into());
+        assert_eq!(paused, Failure::held_back().pushback(Pushback::After(wait)));
+        assert!(failed(DeadlineExceeded::UNSENT.into()).held_back);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert!(!failed(refused.into()).held_back, "that was the network's answer");
     }
 
     #[test]

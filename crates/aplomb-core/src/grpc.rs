@@ -62,7 +62,7 @@ impl<R: Answer> Classify<R> for GrpcClassifier {
     fn classify(&self, _: Call, result: Result<&R, &(dyn Error + 'static)>) -> Outcome {
         match result {
             Ok(response) => of_response(response.status(), response.headers()),
-            Err(error) => Outcome::Failure(of_error(error)),
+            Err(error) => of_error(error),
         }
     }
 }

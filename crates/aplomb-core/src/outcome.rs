@@ -7,7 +7,8 @@ use std::time::Duration;
 pub enum Outcome {
     /// The dependency did its work.
     Success,
-    /// No vote anywhere: the caller's own mistake (a 4xx), or a call that was cancelled.
+    /// No vote anywhere: the caller's own mistake (a 4xx), a call that was cancelled, or one that a
+    /// limit of our own did not let out.
     Neutral,
     /// The dependency, or the way to it, failed.
     Failure(Failure),
@@ -34,12 +35,15 @@ pub struct Failure {
     /// Whether a pooled connection went away before a byte of the request was written
     /// (GOAWAY, `REFUSED_STREAM`, closed while idle): the one failure whose first retry is free.
     pub stale_connection: bool,
+    /// Whether a layer of ours held the call back (a pause, an open circuit, no time left): nothing
+    /// left the process, so it says nothing about the dependency's health, and costs nothing.
+    pub held_back: bool,
 }
 
 impl Failure {
     /// A failure of this kind about which the server said nothing.
     pub const fn new(kind: FailureKind) -> Self {
-        Self { kind, pushback: Pushback::None, stale_connection: false }
+        Self { kind, pushback: Pushback::None, stale_connection: false, held_back: false }
     }
 
     /// With what the server asked for.
@@ -51,7 +55,12 @@ impl Failure {
 
     /// An unsent request on a pooled connection that had gone stale.
     pub const fn stale() -> Self {
-        Self { kind: FailureKind::Unsent, pushback: Pushback::None, stale_connection: true }
+        Self { stale_connection: true, ..Self::new(FailureKind::Unsent) }
+    }
+
+    /// A request that a layer of ours did not let out.
+    pub const fn held_back() -> Self {
+        Self { held_back: true, ..Self::new(FailureKind::Unsent) }
     }
 }
 

@@ -8,14 +8,27 @@ use std::cell::Cell;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::Attempt;
+
 /// Which attempt a request is, from 1 (Envoy's name). Left out on the first.
 pub const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+
+// Looking a header up by a name that is not made for it costs half as much.
+static ATTEMPTS: HeaderName = ATTEMPT_COUNT;
 
 /// Who owns the retries towards one dependency, as `owner@authority`.
 pub const RETRY_OWNER: HeaderName = HeaderName::from_static("x-retry-owner");
 
 /// The response header by which an exhausted owner says `false`.
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Which attempt a request says it is: the first when it does not say, or says what is no number.
+///
+/// A stranger may write what it likes, so no more than the place of its own request hangs on it.
+pub fn attempt(headers: &HeaderMap) -> Attempt {
+    let count = headers.get(&ATTEMPTS).and_then(|count| count.to_str().ok()?.parse().ok());
+    count.and_then(Attempt::numbered).unwrap_or(Attempt::FIRST)
+}
 
 /// Whether somebody else named itself the owner of the retries towards `authority`.
 ///
@@ -82,6 +95,16 @@ mod tests {
         headers.append(RETRY_OWNER, HeaderValue::from_static("stock:7001"));
         headers.append(RETRY_OWNER, HeaderValue::from_bytes(b"\xff@stock:7001").unwrap());
         assert!(!is_owned_elsewhere(&headers, Some("stock:7001"), None));
+    }
+
+    #[test]
+    fn a_request_that_does_not_say_which_attempt_it_is_is_the_first() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(attempt(&headers), Attempt::FIRST);
+        for (written, number) in [("3", 3), ("1", 1), ("0", 1), ("-2", 1), ("often", 1)] {
+            headers.insert(ATTEMPT_COUNT, HeaderValue::from_static(written));
+            assert_eq!(attempt(&headers).number(), number, "{written}");
+        }
     }
 
     #[test]

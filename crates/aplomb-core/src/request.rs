@@ -1,4 +1,4 @@
-use http::{HeaderMap, Method};
+use http::{Extensions, HeaderMap, Method, Uri};
 
 use crate::grpc::Repeatable;
 use crate::time::Instant;
@@ -15,10 +15,19 @@ pub trait Request {
     fn headers(&self) -> &HeaderMap;
     /// Its headers, to write on.
     fn headers_mut(&mut self) -> &mut HeaderMap;
+    /// What it asks for. A server's request may name a path alone.
+    fn uri(&self) -> Uri;
+    /// The path of what it asks for, without copying it.
+    fn path(&self) -> &str;
     /// Host and port that it goes to, without credentials.
     fn authority(&self) -> Option<&str>;
     /// The deadline that it carries; [`Deadline::of`] knows the one in force as well.
     fn deadline(&self, now: Instant) -> Option<Deadline>;
+
+    /// Its extensions, where they can be read: reqwest keeps its own to itself.
+    fn extensions(&self) -> Option<&Extensions> {
+        None
+    }
 
     /// The class of operation it is part of: the one it names, else by its method and key.
     fn class(&self) -> OperationClass {
@@ -65,6 +74,18 @@ impl<B> Request for http::Request<B> {
 
     fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers_mut()
+    }
+
+    fn uri(&self) -> Uri {
+        self.uri().clone()
+    }
+
+    fn path(&self) -> &str {
+        self.uri().path()
+    }
+
+    fn extensions(&self) -> Option<&Extensions> {
+        Some(self.extensions())
     }
 
     fn authority(&self) -> Option<&str> {
@@ -129,6 +150,15 @@ impl Request for reqwest::Request {
 
     fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers_mut()
+    }
+
+    // Every URL that can be sent is a URI too.
+    fn uri(&self) -> Uri {
+        self.url().as_str().parse().unwrap_or_default()
+    }
+
+    fn path(&self) -> &str {
+        self.url().path()
     }
 
     fn authority(&self) -> Option<&str> {

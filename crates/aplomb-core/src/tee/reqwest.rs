@@ -1,6 +1,6 @@
 use std::fmt;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Uri};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
 use reqwest::{Body, Request};
@@ -64,6 +64,14 @@ impl crate::Request for KeptReqwest {
 
     fn headers_mut(&mut self) -> &mut HeaderMap {
         self.request.headers_mut()
+    }
+
+    fn uri(&self) -> Uri {
+        self.request.uri()
+    }
+
+    fn path(&self) -> &str {
+        crate::Request::path(&self.request)
     }
 
     fn authority(&self) -> Option<&str> {
