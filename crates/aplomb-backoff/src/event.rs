@@ -14,6 +14,11 @@ pub enum BackoffEvent {
         /// How long.
         wait: Duration,
     },
+    /// A call was sent, since the layer only observes; else it would have waited, or not been sent.
+    WouldWait {
+        /// How long the dependency is still to be left alone.
+        left: Duration,
+    },
     /// A call could not wait that long, and was not sent.
     Refused {
         /// How long the dependency is still left alone.

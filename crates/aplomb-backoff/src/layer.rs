@@ -52,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) longest_wait: Duration,
     pub(crate) longest_pause: Duration,
     pub(crate) waiters_max: usize,
+    pub(crate) only_observes: bool,
 }
 
 /// What all callers of a dependency share.
@@ -96,6 +97,7 @@ impl BackoffLayer {
             longest_wait: Duration::from_secs(5),
             longest_pause: Duration::from_secs(60),
             waiters_max: 1024,
+            only_observes: false,
         };
         let dependency = Arc::new(Dependency {
             origin: time::now(),
@@ -133,6 +135,12 @@ impl<C, O> BackoffLayer<C, O> {
         self
     }
 
+    /// Decides and tells, and lets no call wait.
+    pub fn observe_only(mut self) -> Self {
+        self.settings.only_observes = true;
+        self
+    }
+
     /// Throws these dice, for instance seeded ones.
     pub fn dice(mut self, dice: Dice) -> Self {
         self.dice = dice;
@@ -167,7 +175,7 @@ impl<C, O> BackoffLayer<C, O> {
             Outcome::Success if self.dependency.pace().failures() > 0 => {
                 self.dependency.update(|pace| pace.succeeded(of));
             }
-            Outcome::Failure(failure) if votes(failure.kind) => self.failed(of, failure),
+            Outcome::Failure(failure) if votes(failure) => self.failed(of, failure),
             _ => {}
         }
     }
@@ -201,10 +209,10 @@ impl Settings {
     }
 }
 
-/// A key in flight elsewhere says nothing about the dependency, and what is permanent does not pass
-/// by leaving it alone.
-fn votes(kind: FailureKind) -> bool {
-    !matches!(kind, FailureKind::Pending | FailureKind::Permanent)
+/// A key in flight elsewhere says nothing about the dependency, nor does a call that a layer inside
+/// held back; what is permanent does not pass by leaving it alone.
+fn votes(failure: Failure) -> bool {
+    !failure.held_back && !matches!(failure.kind, FailureKind::Pending | FailureKind::Permanent)
 }
 
 impl<S, C: Clone, O: Clone> Layer<S> for BackoffLayer<C, O> {

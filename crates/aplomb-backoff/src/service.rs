@@ -47,6 +47,12 @@ where
         let left = now.map_or(Duration::ZERO, |now| dependency.left(pace, now));
         let (call, shared) = (request.call(), Arc::clone(&self.shared));
         match now {
+            Some(_) if !left.is_zero() && self.shared.settings.only_observes => {
+                self.shared.observer.observe(&BackoffEvent::WouldWait { left });
+                let clone = self.inner.clone();
+                let attempt = mem::replace(&mut self.inner, clone).call(request);
+                ResponseFuture::sent(attempt, pace.generation(), call, shared)
+            }
             Some(now) if !left.is_zero() => {
                 // The ready service is let go: what it holds must not be held while waiting, least
                 // of all by a caller that waits for a clone of it.

@@ -1,0 +1,48 @@
+//! The terms of a circuit.
+
+use std::time::Duration;
+
+use aplomb_backoff::Backoff;
+use aplomb_core::{Dice, Pushback};
+
+use crate::trip::Trip;
+
+/// The terms of a circuit.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// When it opens.
+    pub trip: Trip,
+    /// For how long: longer each time that a probe fails.
+    pub open_for: Backoff,
+    /// A pushback lengthens the open time by no more than this.
+    pub longest_pushback: Duration,
+    /// Half-open, a call that has not ended after this time no longer keeps another from going out.
+    pub lease: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            trip: Trip::default(),
+            // linkerd's circuit breaking waits from one second to one minute.
+            open_for: Backoff::equal(Duration::from_secs(1), Duration::from_secs(60)),
+            longest_pushback: Duration::from_secs(60),
+            // Longer than a caller waits, so that it is met by what hangs alone.
+            lease: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Settings {
+    /// How long the dependency is left alone at this level; longer when it asked for more.
+    pub(crate) fn open_time(&self, level: u32, pushback: Pushback, dice: &Dice) -> Duration {
+        let mut rng = dice.roll();
+        let own = self.open_for.delay(level.saturating_add(1), &mut rng);
+        let Pushback::After(asked) = pushback else { return own };
+        // Never shorter than asked, and spread over a quarter of it: callers that were told the same
+        // time must not all come back at it.
+        let asked = asked.min(self.longest_pushback);
+        own.max(asked.saturating_add(rng.up_to(asked / 4)))
+    }
+}
