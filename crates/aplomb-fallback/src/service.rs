@@ -1,0 +1,82 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use aplomb_core::{BoxError, Classify, Deadline, Observe, Request, time};
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+use tower_service::Service;
+
+use crate::answer::StandIn;
+use crate::event::FallbackEvent;
+use crate::future::{Call, ResponseFuture};
+use crate::layer::Shared;
+use crate::missed::Missed;
+use crate::rules::Intent;
+
+/// A service for which another one answers when it fails. Made by
+/// [`FallbackLayer`](crate::FallbackLayer).
+pub struct Fallback<S, F, C, O> {
+    pub(crate) inner: S,
+    pub(crate) shared: Arc<Shared<F, C, O>>,
+}
+
+impl<S, Req, F, B, C, O> Service<Req> for Fallback<S, F, C, O>
+where
+    S: Service<Req>,
+    S::Response: StandIn,
+    S::Error: Into<BoxError>,
+    Req: Request,
+    F: Service<http::Request<Missed>, Response = Response<B>> + Clone + Send + 'static,
+    F::Error: Into<BoxError>,
+    F::Future: Send,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+    C: Classify<S::Response>,
+    O: Observe<FallbackEvent>,
+{
+    type Response = <S::Response as StandIn>::Output;
+    type Error = BoxError;
+    type Future = ResponseFuture<S::Future, S::Response, F, C, O>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        let now = time::now();
+        let (intent, deadline) = (Intent::of(&request), Deadline::of(&request, now));
+        let (asked, class) = (copy(&request), request.call());
+        let shared = Arc::clone(&self.shared);
+        let watch = shared.keeper.as_ref().map(|keeper| keeper.watch(&asked, intent, now));
+        // The ready inner service is used by this one call: while a fallback is asked nothing of it
+        // is held, neither the service nor its future.
+        let answer = self.inner.call(request);
+        ResponseFuture::new(answer, Call { asked, class, intent, deadline, watch, shared })
+    }
+}
+
+/// What the fallback is to see of a request that goes to the service.
+fn copy(request: &impl Request) -> http::Request<()> {
+    let mut copy = http::Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri();
+    *copy.headers_mut() = request.headers().clone();
+    if let Some(extensions) = request.extensions() {
+        *copy.extensions_mut() = extensions.clone();
+    }
+    copy
+}
+
+impl<S: Clone, F, C, O> Clone for Fallback<S, F, C, O> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S: fmt::Debug, F, C, O> fmt::Debug for Fallback<S, F, C, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fallback").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
