@@ -1,23 +1,85 @@
 use aplomb_idempotency::store::{Commit, recorded};
-use aplomb_idempotency::{Claim, CompleteError, Held, Recorded, StoredAnswer};
+use aplomb_idempotency::{Claim, CompleteError, Held, Keep, Recorded, StoreError, StoredAnswer};
 use bytes::Bytes;
 use http::Response;
 use sqlx::{Database, Transaction};
-use std::time::Duration;
 
-use crate::error::{in_doubt, undone};
+use crate::columns::{number, span};
+use crate::error::in_doubt;
 
 /// A connection whose database holds idempotency records.
 ///
-/// Implemented for the connections of the databases that this crate has stores for.
+/// Implemented for the connections of the databases that this crate has stores for. For another
+/// driver it is a few lines: execute the database's statement
+#[cfg_attr(feature = "postgres", doc = "([`postgres::COMPLETE`](crate::postgres::COMPLETE))")]
+#[cfg_attr(feature = "sqlite", doc = "([`sqlite::COMPLETE`](crate::sqlite::COMPLETE))")]
+/// with what [`Completion`] says, and look whether it changed a row. With tokio-postgres:
+///
+/// ```
+/// use aplomb_idempotency::{Held, Keep, StoreError, StoredAnswer};
+/// use aplomb_idempotency_sqlx::{Completion, Recording, postgres};
+///
+/// struct Tx<'a>(tokio_postgres::Transaction<'a>);
+///
+/// impl Recording for Tx<'_> {
+///     async fn record(
+///         &mut self,
+///         held: Held,
+///         answer: &StoredAnswer,
+///         keep: Keep,
+///     ) -> Result<bool, StoreError> {
+///         let Completion { id, fence, status, headers, body, answer, key } =
+///             Completion::new(&held, answer, keep);
+///         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+///             [&id, &fence, &status, &headers, &body, &answer, &key];
+///         let changed = self.0.execute(postgres::COMPLETE, &parameters).await;
+///         Ok(changed.map_err(StoreError::unavailable)? == 1)
+///     }
+/// }
+/// ```
 pub trait Recording: Send {
     /// Writes the outcome of a claim, unless the claim was lost: then `false`.
     fn record(
         &mut self,
         held: Held,
         answer: &StoredAnswer,
-        keep: Duration,
-    ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
+        keep: Keep,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+}
+
+/// The parameters of the statement that completes a record, in their order.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "it has what the statement has")]
+pub struct Completion<'a> {
+    /// `$1`: where the record lies.
+    pub id: &'a [u8],
+    /// `$2`: which claim completes it.
+    pub fence: i64,
+    /// `$3`: the answer's status.
+    pub status: i64,
+    /// `$4`: its headers, in one column.
+    pub headers: Vec<u8>,
+    /// `$5`: its body, unless that is not kept.
+    pub body: Option<&'a [u8]>,
+    /// `$6`: for how many milliseconds it is replayed.
+    pub answer: i64,
+    /// `$7`: for how many milliseconds after that the key is refused.
+    pub key: i64,
+}
+
+impl<'a> Completion<'a> {
+    /// What completes this claim with this answer.
+    pub fn new(held: &'a Held, answer: &'a StoredAnswer, keep: Keep) -> Self {
+        Self {
+            id: held.id.as_bytes(),
+            fence: number(held.fence),
+            status: answer.status().as_u16().into(),
+            headers: answer.headers_to_bytes(),
+            body: answer.body().map(|body| &body[..]),
+            answer: span(keep.answer),
+            key: span(keep.key),
+        }
+    }
 }
 
 /// Records the answer to `claim` in a transaction that the caller then commits.
@@ -28,7 +90,8 @@ pub trait Recording: Send {
 ///
 /// # Errors
 ///
-/// [`CompleteError::Lost`] when another claim has the key; nothing was written.
+/// [`CompleteError::Lost`] when another claim has the key; nothing was written. (In a Postgres
+/// transaction above READ COMMITTED, also when a renewal came between: then the key runs again.)
 /// [`CompleteError::Store`] when the database failed. Roll back after both, which dropping the
 /// transaction does.
 ///
@@ -80,6 +143,6 @@ async fn write<C: Recording + ?Sized>(
     match transaction.record(claim.held(), &answer, keep).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(CompleteError::Lost),
-        Err(error) => Err(CompleteError::Store(undone(error))),
+        Err(error) => Err(CompleteError::Store(error)),
     }
 }

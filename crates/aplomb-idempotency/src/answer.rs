@@ -17,12 +17,20 @@ pub struct StoredAnswer {
     status: StatusCode,
     headers: HeaderMap,
     body: Option<Bytes>,
+    /// The headers of a sealed answer, whose `headers` are empty and whose body is sealed too.
+    sealed: Option<Bytes>,
 }
 
 impl StoredAnswer {
     /// What is kept of an answer; a body over `cap` bytes is not.
     pub fn new(status: StatusCode, headers: &HeaderMap, body: Option<Bytes>, cap: usize) -> Self {
-        Self { status, headers: kept(headers), body: body.filter(|body| body.len() <= cap) }
+        let (headers, body) = (kept(headers), body.filter(|body| body.len() <= cap));
+        Self { status, headers, body, sealed: None }
+    }
+
+    /// The same, sealed.
+    pub(crate) fn sealed(status: StatusCode, head: Bytes, body: Option<Bytes>) -> Self {
+        Self { status, headers: HeaderMap::new(), body, sealed: Some(head) }
     }
 
     /// Its status.
@@ -30,14 +38,23 @@ impl StoredAnswer {
         self.status
     }
 
-    /// Its headers.
+    /// Its headers; none while it is [sealed](Self::is_sealed).
     pub const fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Its body, unless that was not kept.
+    /// Its body, unless that was not kept; unreadable while it is [sealed](Self::is_sealed).
     pub const fn body(&self) -> Option<&Bytes> {
         self.body.as_ref()
+    }
+
+    /// Whether only a [`Seal`](crate::Seal) can read its headers and body.
+    pub const fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
+    }
+
+    pub(crate) const fn sealed_head(&self) -> Option<&Bytes> {
+        self.sealed.as_ref()
     }
 
     /// Drops its body, for a store that has no room for it.
@@ -49,11 +66,15 @@ impl StoredAnswer {
     pub fn size(&self) -> usize {
         let headers = self.headers.iter();
         let headers: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
-        headers + self.body.as_ref().map_or(0, Bytes::len)
+        let sealed = self.sealed.as_ref().map_or(0, Bytes::len);
+        headers + sealed + self.body.as_ref().map_or(0, Bytes::len)
     }
 
-    /// The answer once more.
+    /// The answer once more. One that is still sealed is a problem instead.
     pub fn into_response<B: From<Bytes>>(self) -> Response<B> {
+        if self.is_sealed() {
+            return problems::record_unreadable(None).into_response();
+        }
         let Some(body) = self.body else {
             return not_retained(self.status, self.headers);
         };
@@ -63,8 +84,11 @@ impl StoredAnswer {
         response
     }
 
-    /// Its headers in one column, byte for byte and in order.
+    /// Its headers in one column, byte for byte and in order, or sealed.
     pub fn headers_to_bytes(&self) -> Vec<u8> {
+        if let Some(head) = &self.sealed {
+            return [&[SEALED], &head[..]].concat();
+        }
         let mut bytes = vec![VERSION];
         for (name, value) in &self.headers {
             put(&mut bytes, name.as_str().as_bytes());
@@ -84,11 +108,12 @@ impl StoredAnswer {
         headers: &[u8],
         body: Option<Bytes>,
     ) -> Result<Self, Unreadable> {
-        Ok(Self {
-            status: StatusCode::from_u16(status).map_err(|_| Unreadable)?,
-            headers: headers_from(headers).ok_or(Unreadable)?,
-            body,
-        })
+        let status = StatusCode::from_u16(status).map_err(|_| Unreadable)?;
+        if let Some(head) = headers.strip_prefix(&[SEALED]) {
+            return Ok(Self::sealed(status, Bytes::copy_from_slice(head), body));
+        }
+        let headers = headers_from(headers).ok_or(Unreadable)?;
+        Ok(Self { status, headers, body, sealed: None })
     }
 }
 
@@ -176,6 +201,8 @@ fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 const VERSION: u8 = 1;
+/// Stands where a version does. What is sealed has its own version inside.
+const SEALED: u8 = 0x5e;
 
 /// What belongs to one connection (RFC 9110, section 7.6.1), one message's framing, one moment or
 /// one session.

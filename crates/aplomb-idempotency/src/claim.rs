@@ -1,13 +1,13 @@
 use std::fmt;
 use std::future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
 use tokio::sync::watch;
 
-use crate::{Fence, Held, Identity, RecordId, Started, StoredAnswer};
+use crate::seal::Sealer;
+use crate::{Fence, Held, Identity, Keep, RecordId, Started, StoredAnswer};
 
 /// The right to do a unit of work, in the extensions of the request that its handler gets.
 ///
@@ -22,6 +22,7 @@ struct Shared {
     identity: Identity,
     started: Started,
     terms: Terms,
+    sealer: Sealer,
     lost: watch::Receiver<bool>,
 }
 
@@ -30,7 +31,7 @@ struct Shared {
 #[expect(clippy::exhaustive_structs, reason = "what a store must know")]
 pub struct Terms {
     /// For how long.
-    pub keep: Duration,
+    pub keep: Keep,
     /// Up to how many bytes of body.
     pub body_cap: usize,
 }
@@ -40,8 +41,17 @@ impl Claim {
     ///
     /// Layers make these, and tests of handlers.
     pub fn new(identity: Identity, started: Started, terms: Terms) -> (Self, Loss) {
+        Self::sealing(identity, started, terms, Sealer::default())
+    }
+
+    pub(crate) fn sealing(
+        identity: Identity,
+        started: Started,
+        terms: Terms,
+        sealer: Sealer,
+    ) -> (Self, Loss) {
         let (loss, lost) = watch::channel(false);
-        let shared = Arc::new(Shared { identity, started, terms, lost });
+        let shared = Arc::new(Shared { identity, started, terms, sealer, lost });
         (Self { shared }, Loss(loss))
     }
 
@@ -86,14 +96,21 @@ impl Claim {
         self.shared.terms
     }
 
-    /// What a store keeps of an answer to it.
+    /// What a store keeps of an answer to it, sealed where the layer has a seal.
     pub fn stored(&self, response: &Response<Bytes>) -> StoredAnswer {
-        StoredAnswer::new(
-            response.status(),
-            response.headers(),
-            Some(response.body().clone()),
-            self.shared.terms.body_cap,
-        )
+        let body = Some(response.body().clone());
+        let cap = self.shared.terms.body_cap;
+        self.seal(StoredAnswer::new(response.status(), response.headers(), body, cap))
+    }
+
+    pub(crate) fn seal(&self, answer: StoredAnswer) -> StoredAnswer {
+        self.shared.sealer.seal(self.id(), answer)
+    }
+
+    /// Whether it took the key from a claim whose lease had ended, and which may have had its
+    /// effect as far as the store knows.
+    pub fn is_after_lapse(&self) -> bool {
+        self.shared.started.after_lapse
     }
 
     /// Returns once the key is known to belong to another claim, and never otherwise.

@@ -13,11 +13,30 @@ pub(crate) enum Disposition {
     Recorded,
     /// The handler promised to, and did not.
     Unrecorded,
+    /// The answer says nothing about what happened.
+    Doubt,
+}
+
+/// What a 5xx says that is not a 503.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it is the outcome or it is not")]
+pub enum ServerErrors {
+    /// The work was tried and this is its outcome: it is kept and replayed.
+    #[default]
+    Keep,
+    /// Nothing about whether the effect happened: the caller gets it, and the key is in doubt as
+    /// after a panic.
+    Unknown,
 }
 
 /// Decides by the answer's status, by what the route declares, and by whether the handler recorded
 /// the answer itself.
-pub(crate) fn of(status: StatusCode, lapsed: Lapsed, recorded: bool) -> Disposition {
+pub(crate) fn of(
+    status: StatusCode,
+    lapsed: Lapsed,
+    errors: ServerErrors,
+    recorded: bool,
+) -> Disposition {
     if recorded {
         return Disposition::Recorded;
     }
@@ -27,6 +46,7 @@ pub(crate) fn of(status: StatusCode, lapsed: Lapsed, recorded: bool) -> Disposit
         401 | 403 | 408 | 413 | 415 | 421 | 425 | 429 | 431 | 503 => Disposition::Release,
         // The transaction was rolled back, so nothing happened.
         500..=599 if transactional => Disposition::Release,
+        500..=599 if errors == ServerErrors::Unknown => Disposition::Doubt,
         400..=599 => Disposition::Keep,
         _ if transactional => Disposition::Unrecorded,
         _ => Disposition::Keep,
@@ -36,7 +56,7 @@ pub(crate) fn of(status: StatusCode, lapsed: Lapsed, recorded: bool) -> Disposit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Disposition::{Keep, Recorded, Release, Unrecorded};
+    use Disposition::{Doubt, Keep, Recorded, Release, Unrecorded};
 
     #[test]
     fn every_status_has_its_disposition() {
@@ -62,9 +82,21 @@ mod tests {
             (503, Release, Release),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(of(status, Lapsed::Unknown, false), otherwise, "{status}");
-            assert_eq!(of(status, Lapsed::RunAgain, false), transactional, "{status}");
-            assert_eq!(of(status, Lapsed::RunAgain, true), Recorded, "{status}");
+            let of = |lapsed, recorded| of(status, lapsed, ServerErrors::Keep, recorded);
+            assert_eq!(of(Lapsed::Unknown, false), otherwise, "{status}");
+            assert_eq!(of(Lapsed::Recover, false), otherwise, "{status}");
+            assert_eq!(of(Lapsed::AtLeastOnce, false), otherwise, "{status}");
+            assert_eq!(of(Lapsed::RunAgain, false), transactional, "{status}");
+            assert_eq!(of(Lapsed::RunAgain, true), Recorded, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_server_is_no_outcome_where_the_route_says_so() {
+        for (status, becomes) in [(500, Doubt), (502, Doubt), (503, Release), (404, Keep)] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let of = |lapsed| of(status, lapsed, ServerErrors::Unknown, false);
+            assert_eq!(of(Lapsed::Unknown), becomes, "{status}");
         }
     }
 }

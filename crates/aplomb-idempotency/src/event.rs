@@ -36,6 +36,16 @@ pub enum IdempotencyEvent {
     Unrecorded,
     /// The store failed.
     StoreFailed,
+    /// A duplicate waits for the outcome of the first.
+    Waiting,
+    /// A `recover` hook found the effect of an earlier claim: its answer was recorded.
+    Recovered,
+    /// A stored answer could not be opened: 500.
+    Unreadable,
+    /// An operator resolved a doubt.
+    Resolved,
+    /// An operator erased answers.
+    Purged,
 }
 
 impl IdempotencyEvent {
@@ -59,6 +69,11 @@ impl IdempotencyEvent {
             Self::LeaseLost => "lease_lost",
             Self::Unrecorded => "unrecorded",
             Self::StoreFailed => "store_failed",
+            Self::Waiting => "waiting",
+            Self::Recovered => "recovered",
+            Self::Unreadable => "unreadable",
+            Self::Resolved => "resolved",
+            Self::Purged => "purged",
         }
     }
 }

@@ -1,4 +1,6 @@
+use std::error::Error;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use aplomb_core::Principal;
@@ -103,6 +105,48 @@ impl fmt::Display for RecordId {
     }
 }
 
+impl FromStr for RecordId {
+    type Err = MalformedReference;
+
+    /// Reads the reference that a caller quotes.
+    ///
+    /// ```
+    /// use aplomb_idempotency::RecordId;
+    ///
+    /// let id = RecordId::from_bytes([0xab; 32]);
+    /// assert_eq!(id.to_string().parse(), Ok(id));
+    /// ```
+    fn from_str(reference: &str) -> Result<Self, MalformedReference> {
+        let digits = reference.trim().as_bytes();
+        if digits.len() != 64 {
+            return Err(MalformedReference);
+        }
+        let mut id = [0; 32];
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = hex(pair[0])? << 4 | hex(pair[1])?;
+        }
+        Ok(Self(id))
+    }
+}
+
+fn hex(digit: u8) -> Result<u8, MalformedReference> {
+    let value = char::from(digit).to_digit(16).ok_or(MalformedReference)?;
+    u8::try_from(value).map_err(|_| MalformedReference)
+}
+
+/// What an operator was given is no reference of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MalformedReference;
+
+impl fmt::Display for MalformedReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reference is 64 hexadecimal digits: copy it whole from the problem")
+    }
+}
+
+impl Error for MalformedReference {}
+
 impl fmt::Debug for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RecordId({self})")
@@ -135,6 +179,17 @@ mod tests {
         let id = identity("principal", "shop", Method::POST, "/orders", "k1").id();
         let written = "1461fdf5a1bf8f52629d2819fbf95113ed3ffb9671ae90b90557f374beb9fb46";
         assert_eq!(id.to_string(), written);
+    }
+
+    #[test]
+    fn a_reference_is_read_whole_or_not_at_all() {
+        let id = identity("principal", "shop", Method::POST, "/orders", "k1").id();
+        let written = id.to_string();
+        assert_eq!(written.parse(), Ok(id));
+        assert_eq!(format!(" {} ", written.to_uppercase()).parse(), Ok(id));
+        for wrong in ["", &written[1..], &format!("{written}0"), &written.replace('1', "g")] {
+            assert_eq!(wrong.parse::<RecordId>(), Err(MalformedReference), "{wrong}");
+        }
     }
 
     fn identity(kind: &str, name: &str, method: Method, route: &str, key: &str) -> Identity {

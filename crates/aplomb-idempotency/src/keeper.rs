@@ -11,20 +11,30 @@ use crate::settle::completed_by;
 use crate::store::Store;
 use crate::{Held, IdempotencyEvent, Settled};
 
-/// Renews a claim's lease until it is dropped.
+/// Renews a claim's lease, once told to, until it is dropped.
 ///
 /// It has a task of its own, so that a handler that computes for a while without yielding does not
 /// keep its own lease from being renewed.
-pub(crate) struct Keeper(AbortHandle);
+pub(crate) struct Keeper {
+    loss: Option<Loss>,
+    task: Option<AbortHandle>,
+}
 
 impl Keeper {
-    pub(crate) fn of<St, O>(shared: Arc<Shared<St, O>>, held: Held, loss: Loss) -> Self
+    pub(crate) fn new(loss: Loss) -> Self {
+        Self { loss: Some(loss), task: None }
+    }
+
+    /// From now on the lease is kept.
+    pub(crate) fn keep<St, O>(&mut self, shared: &Arc<Shared<St, O>>, held: Held)
     where
         St: Store,
         O: Observe<IdempotencyEvent> + Send + Sync + 'static,
     {
+        let Some(loss) = self.loss.take() else { return };
+        let shared = Arc::clone(shared);
         let renewing = async move { keep(&shared, held, &loss).await };
-        Self(tokio::spawn(renewing.in_current_span()).abort_handle())
+        self.task = Some(tokio::spawn(renewing.in_current_span()).abort_handle());
     }
 }
 
@@ -64,7 +74,9 @@ async fn recorded_by_its_handler<St: Store, O>(shared: &Shared<St, O>, held: Hel
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(task) = &self.task {
+            task.abort();
+        }
     }
 }
 

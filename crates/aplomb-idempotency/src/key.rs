@@ -38,7 +38,7 @@ impl Key {
             return Ok(None);
         };
         if values.next().is_some() {
-            return Err(MalformedKey("send the header once"));
+            return Err(MalformedKey::because("send the header once"));
         }
         Self::parse(value, bare).map(Some)
     }
@@ -46,42 +46,59 @@ impl Key {
     fn parse(value: &HeaderValue, bare: Bare) -> Result<Self, MalformedKey> {
         let value = value.as_bytes().trim_ascii();
         if value.is_empty() {
-            return Err(MalformedKey("the key is empty"));
+            return Err(MalformedKey::because("the key is empty"));
         }
         match Parser::new(value).parse::<Item>().map(|item| item.bare_item) {
             Ok(BareItem::String(key)) => Self::checked(key.as_str()),
             // A token is a bare key; with parameters behind it, nobody can say which was meant.
             Ok(BareItem::Token(_)) | Err(_) => Self::parse_bare(value, bare),
-            Ok(_) => Err(MalformedKey("the key must be a string: put it in quotes")),
+            Ok(_) => Err(MalformedKey::because("the key must be a string: put it in quotes")),
         }
     }
 
     fn parse_bare(value: &[u8], bare: Bare) -> Result<Self, MalformedKey> {
         if value.starts_with(b"\"") || !value.iter().all(|&byte| is_bare(byte)) {
-            return Err(MalformedKey("the key must be one string of printable ASCII in quotes"));
+            return Err(MalformedKey::because(
+                "the key must be one string of printable ASCII in quotes",
+            ));
         }
         if !(value[0].is_ascii_alphanumeric() || value[0] == b'_') {
-            return Err(MalformedKey(
+            return Err(MalformedKey::because(
                 "a bare key starts with a letter, a digit or an underscore: put it in quotes",
             ));
         }
         if bare == Bare::Refused {
-            return Err(MalformedKey("put the key in quotes"));
+            return Err(MalformedKey::because("put the key in quotes"));
         }
-        Self::checked(std::str::from_utf8(value).map_err(|_| MalformedKey(NOT_ASCII))?)
+        Self::checked(std::str::from_utf8(value).map_err(|_| MalformedKey::because(NOT_ASCII))?)
     }
 
-    fn checked(key: &str) -> Result<Self, MalformedKey> {
+    pub(crate) fn checked(key: &str) -> Result<Self, MalformedKey> {
         if key.is_empty() {
-            return Err(MalformedKey("the key is empty"));
-        }
-        if key.len() > KEY_MAX {
-            return Err(MalformedKey("the key is longer than 255 characters"));
+            return Err(MalformedKey::because("the key is empty"));
         }
         if !key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return Err(MalformedKey(NOT_ASCII));
+            return Err(MalformedKey::because(NOT_ASCII));
+        }
+        if key.len() > KEY_MAX {
+            return Err(MalformedKey::too_long(key.len()));
         }
         Ok(Self(key.into()))
+    }
+
+    /// The header's value, in quotes.
+    #[expect(clippy::missing_panics_doc, reason = "a key is printable ASCII")]
+    pub fn header_value(&self) -> HeaderValue {
+        let mut quoted = String::with_capacity(self.0.len() + 2);
+        quoted.push('"');
+        for character in self.0.chars() {
+            if matches!(character, '"' | '\\') {
+                quoted.push('\\');
+            }
+            quoted.push(character);
+        }
+        quoted.push('"');
+        HeaderValue::try_from(quoted).expect("a key is printable ASCII")
     }
 
     /// The key, without quotes.
@@ -116,13 +133,34 @@ pub enum Bare {
     Refused,
 }
 
-/// A key that cannot be read.
+/// A key that cannot be read, or made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MalformedKey(&'static str);
+pub struct MalformedKey(Fault);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Says(&'static str),
+    Long(usize),
+}
+
+impl MalformedKey {
+    pub(crate) const fn because(says: &'static str) -> Self {
+        Self(Fault::Says(says))
+    }
+
+    const fn too_long(length: usize) -> Self {
+        Self(Fault::Long(length))
+    }
+}
 
 impl fmt::Display for MalformedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        match self.0 {
+            Fault::Says(says) => f.write_str(says),
+            Fault::Long(length) => {
+                write!(f, "the key has {length} characters; {KEY_MAX} are the most")
+            }
+        }
     }
 }
 
@@ -218,6 +256,20 @@ mod tests {
         headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("K"));
         headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("K"));
         assert!(Key::of(&headers, Bare::Taken).is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_says_how_long_it_is() {
+        let error = Key::try_from("k".repeat(300).as_str()).unwrap_err();
+        assert_eq!(error.to_string(), "the key has 300 characters; 255 are the most");
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for key in ["K", "a b, c;d", r#"a "b" \"#, "order_123_line_1_reservation~2"] {
+            let value = Key::try_from(key).unwrap().header_value();
+            assert_eq!(read(value.as_bytes(), Bare::Refused).as_deref(), Ok(key));
+        }
     }
 
     fn read(header: &[u8], bare: Bare) -> Result<String, MalformedKey> {

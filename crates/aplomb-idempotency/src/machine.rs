@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use crate::record::{Begin, Begun, Fence, Lapsed, Record, Started, State, Timestamp};
+use crate::operator::Resolution;
+use crate::record::{Begin, Begun, Fence, Keep, Lapsed, Record, Started, State, Timestamp};
 use crate::{Settled, StoredAnswer};
 
 /// What a store must do about a [`Begin`].
@@ -13,27 +14,43 @@ use crate::{Settled, StoredAnswer};
 #[expect(clippy::exhaustive_enums, reason = "stores must handle every verdict")]
 pub enum Verdict {
     /// Draw a fence, write the [`record`] of a [`started`] claim, answer [`Begun::Claimed`].
-    Claim {
-        /// Which claim of this key it is.
-        attempt: u32,
-    },
+    Claim(Turn),
     /// Write this state, answer [`Begun::Unknown`].
     Doubt(State),
     /// Write nothing, answer this.
     Answer(Begun),
 }
 
+/// Which claim of a key is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "what a claim is told about those before it")]
+pub struct Turn {
+    /// Its number among the claims of this key, from 1.
+    pub attempt: u32,
+    /// Whether the one before it ended with its lease.
+    pub after_lapse: bool,
+}
+
+impl Turn {
+    const FIRST: Self = Self { attempt: 1, after_lapse: false };
+
+    const fn after(attempt: u32, after_lapse: bool) -> Self {
+        Self { attempt: attempt.saturating_add(1), after_lapse }
+    }
+}
+
 /// Judges a request for a key whose record is `existing`, at the store's own `now`.
 pub fn judge(existing: Option<&Record>, begin: &Begin, now: Timestamp) -> Verdict {
     let Some(record) = existing else {
-        return Verdict::Claim { attempt: 1 };
+        return Verdict::Claim(Turn::FIRST);
     };
     if record.state.expires().is_some_and(|expires| expires <= now) {
-        return Verdict::Claim { attempt: 1 };
+        return Verdict::Claim(Turn::FIRST);
     }
     match &record.state {
-        State::Released { attempt, .. } => Verdict::Claim { attempt: attempt.saturating_add(1) },
+        State::Released { attempt, .. } => Verdict::Claim(Turn::after(*attempt, false)),
         State::Tombstone { .. } => Verdict::Answer(Begun::Gone),
+        State::Completed { expires, .. } if *expires <= now => Verdict::Answer(Begun::Gone),
         _ if !record.fingerprint.matches(&begin.fingerprint) => Verdict::Answer(Begun::Mismatch),
         State::Completed { answer, .. } => Verdict::Answer(Begun::Replay(answer.clone())),
         State::Unknown { .. } => Verdict::Answer(Begun::Unknown),
@@ -45,18 +62,27 @@ fn judge_started(started: Started, begin: &Begin, now: Timestamp) -> Verdict {
     if started.ticket == begin.ticket {
         return Verdict::Answer(Begun::Claimed(started));
     }
-    if now < started.lease_until {
+    if !started.has_lapsed(now) {
         return Verdict::Answer(Begun::InFlight);
     }
     match begin.lapsed {
-        Lapsed::RunAgain => Verdict::Claim { attempt: started.attempt.saturating_add(1) },
-        Lapsed::Unknown => Verdict::Doubt(State::Unknown { fence: started.fence, since: now }),
+        Lapsed::RunAgain | Lapsed::Recover | Lapsed::AtLeastOnce => {
+            Verdict::Claim(Turn::after(started.attempt, true))
+        }
+        Lapsed::Unknown => Verdict::Doubt(doubt(started, now)),
     }
 }
 
 /// The claim to write after [`Verdict::Claim`].
-pub fn started(begin: &Begin, fence: Fence, attempt: u32, now: Timestamp) -> Started {
-    Started { fence, attempt, lease_until: now.plus(begin.lease), ticket: begin.ticket }
+pub fn started(begin: &Begin, fence: Fence, turn: Turn, now: Timestamp) -> Started {
+    Started {
+        fence,
+        attempt: turn.attempt,
+        lease_until: now.plus(begin.lease),
+        ticket: begin.ticket,
+        lapsed: begin.lapsed,
+        after_lapse: turn.after_lapse,
+    }
 }
 
 /// The record to write with that claim. A key that is claimed again stays as old as it was.
@@ -78,7 +104,7 @@ pub fn record(
     }
 }
 
-/// What a store must do about a change that a claim's holder asks for.
+/// What a store must do about a change that a claim's holder or an operator asks for.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "stores must handle every step")]
 pub enum Step {
@@ -102,13 +128,13 @@ pub fn complete(
     state: Option<&State>,
     fence: Fence,
     answer: StoredAnswer,
-    keep: Duration,
+    keep: Keep,
     now: Timestamp,
 ) -> Step {
     if matches!(state, Some(State::Completed { fence: by, .. }) if *by == fence) {
         return Step::Stay(Settled::Done);
     }
-    from_started(state, fence, |_| State::Completed { fence, answer, expires: now.plus(keep) })
+    from_started(state, fence, |_| completed(fence, answer, keep, now))
 }
 
 /// Gives the key back because the handler had no effect; its attempts are remembered for `keep`.
@@ -128,7 +154,90 @@ pub fn mark_unknown(state: Option<&State>, fence: Fence, now: Timestamp) -> Step
     if matches!(state, Some(State::Unknown { fence: by, .. }) if *by == fence) {
         return Step::Stay(Settled::Done);
     }
-    from_started(state, fence, |_| State::Unknown { fence, since: now })
+    from_started(state, fence, |started| doubt(started, now))
+}
+
+/// Ends a doubt as an operator found out: of an unknown outcome, or of a claim that still says
+/// started long after its lease. `fence` is that of the record the operator has seen.
+pub fn resolve(
+    state: Option<&State>,
+    fence: Fence,
+    resolution: &Resolution,
+    now: Timestamp,
+) -> Step {
+    let (by, attempt) = match state {
+        Some(State::Unknown { fence, attempt, .. }) => (*fence, *attempt),
+        Some(State::Started(started)) if started.has_lapsed(now) => {
+            (started.fence, started.attempt)
+        }
+        Some(resolved) if resolution.made(resolved, fence) => return Step::Stay(Settled::Done),
+        _ => return Step::Stay(Settled::Lost),
+    };
+    if by != fence {
+        return Step::Stay(Settled::Lost);
+    }
+    Step::To(match resolution {
+        Resolution::Applied { answer, keep } => completed(fence, answer.clone(), *keep, now),
+        Resolution::NotApplied { keep } => {
+            State::Released { fence, attempt, expires: now.plus(*keep) }
+        }
+    })
+}
+
+/// Erases an answer. The key stays refused for as long as it would have been. `None` when there is
+/// no answer to erase: claims and unknown outcomes are not purged.
+pub fn purge(state: &State) -> Option<State> {
+    match state {
+        State::Completed { fence, retired_until, .. } => {
+            Some(State::Tombstone { fence: *fence, expires: *retired_until })
+        }
+        _ => None,
+    }
+}
+
+/// What time alone makes of a record.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "stores must handle every case")]
+pub enum Expiry {
+    /// Nothing yet.
+    Keep,
+    /// Write this state.
+    To(State),
+    /// Remove the record.
+    Forget,
+}
+
+/// What a sweep makes of a record at `now`.
+///
+/// An answer that has expired leaves a tombstone; a claim that nobody came back for ends as its
+/// route declared. An unknown outcome stays for its operator, a claim to recover for its caller.
+pub fn expire(state: &State, now: Timestamp) -> Expiry {
+    if state.due().is_none_or(|due| now < due) {
+        return Expiry::Keep;
+    }
+    match state {
+        State::Completed { retired_until, .. } if now < *retired_until => {
+            purge(state).map_or(Expiry::Keep, Expiry::To)
+        }
+        State::Started(started) => match started.lapsed {
+            Lapsed::Unknown => Expiry::To(doubt(*started, now)),
+            Lapsed::RunAgain | Lapsed::AtLeastOnce => Expiry::Forget,
+            Lapsed::Recover => Expiry::Keep,
+        },
+        State::Unknown { .. } => Expiry::Keep,
+        State::Completed { .. } | State::Released { .. } | State::Tombstone { .. } => {
+            Expiry::Forget
+        }
+    }
+}
+
+fn completed(fence: Fence, answer: StoredAnswer, keep: Keep, now: Timestamp) -> State {
+    let (expires, retired_until) = keep.from(now);
+    State::Completed { fence, answer, expires, retired_until }
+}
+
+fn doubt(started: Started, now: Timestamp) -> State {
+    State::Unknown { fence: started.fence, attempt: started.attempt, since: now }
 }
 
 /// A change that only the claim with this fence may make, and only while it is started.

@@ -11,6 +11,7 @@
 //! | [`OUTCOME_UNKNOWN`] | 409 | nobody knows whether it was done: ask a person, quoting `reference` |
 //! | [`KEY_RETIRED`] | 410 | it was done long ago, the answer is gone: choose a new key |
 //! | [`STORE_UNAVAILABLE`] | 503 + `Retry-After` | nothing was done, or its answer could not be read back: come back with the same key |
+//! | [`RECORD_UNREADABLE`] | 500 | the key's record is there and cannot be read; the work is not done again: tell the operator, quoting `reference` |
 //! | [`NO_SCOPE`] | 500 | the server forgot to authenticate, or to declare a global scope |
 //! | [`NO_CLAIM`] | 500 | a handler asks for a claim on a route that the layer does not guard |
 //! | [`NOT_RECORDED`] | 500 | a transactional handler did not record its success |
@@ -18,11 +19,9 @@
 //! | [`RESULT_NOT_RETAINED`] | the original's | a replay whose body was too long to keep; the other headers are the original's |
 
 use std::error::Error;
-use std::time::Duration;
 
-use aplomb_core::{Problem, Rng, retry_after};
-use bytes::Bytes;
-use http::{HeaderName, Response, StatusCode};
+use aplomb_core::Problem;
+use http::{HeaderName, StatusCode};
 
 use crate::{MalformedKey, RecordId};
 
@@ -43,6 +42,8 @@ pub const IN_FLIGHT: &str = "/problems/idempotency/in-flight";
 pub const OUTCOME_UNKNOWN: &str = "/problems/idempotency/outcome-unknown";
 /// The store failed or is full.
 pub const STORE_UNAVAILABLE: &str = "/problems/idempotency/store-unavailable";
+/// A key's record cannot be read: it is damaged, or sealed with a key that is gone.
+pub const RECORD_UNREADABLE: &str = "/problems/idempotency/record-unreadable";
 /// A body is over the cap.
 pub const BODY_TOO_LARGE: &str = "/problems/idempotency/body-too-large";
 /// A body broke off.
@@ -90,6 +91,16 @@ pub(crate) fn outcome_unknown(id: RecordId) -> Problem {
         .with("reference", id.to_string())
 }
 
+pub(crate) fn record_unreadable(id: Option<RecordId>) -> Problem {
+    let title = "idempotency record unreadable";
+    let problem = Problem::new(RECORD_UNREADABLE, title, StatusCode::INTERNAL_SERVER_ERROR)
+        .detail("this key is on record and its record cannot be read; the work is not done again");
+    match id {
+        Some(id) => problem.with("reference", id.to_string()),
+        None => problem,
+    }
+}
+
 /// What went wrong inside the store is for the operator's log, not for the caller.
 pub(crate) fn store_unavailable(error: &(dyn Error + 'static)) -> Problem {
     let title = "idempotency store unavailable";
@@ -126,15 +137,4 @@ pub(crate) fn handler_panicked() -> Problem {
     let title = "handler panicked";
     Problem::new(HANDLER_PANICKED, title, StatusCode::INTERNAL_SERVER_ERROR)
         .detail("the outcome is kept as the route's policy says; send the same key to learn it")
-}
-
-/// A problem that passes: the caller should come back no earlier than `wait` from now.
-pub(crate) fn come_back<B: From<Bytes>>(
-    problem: Problem,
-    wait: Duration,
-    rng: &mut Rng,
-) -> Response<B> {
-    let mut response = problem.into_response();
-    retry_after::write(response.headers_mut(), wait, rng);
-    response
 }

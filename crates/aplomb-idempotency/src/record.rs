@@ -1,11 +1,12 @@
 //! What a store keeps of a key, and the questions put to it.
 
-use std::num::NonZeroU64;
+mod units;
+
 use std::time::Duration;
 
-use uuid::Uuid;
-
 use crate::{Fingerprint, Identity, StoredAnswer};
+
+pub use units::{Fence, Ticket, Timestamp, millis};
 
 /// Everything that is known of a key.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +32,11 @@ impl Record {
     ) -> Self {
         Self { identity, fingerprint, created, state }
     }
+
+    /// The claim that made its state, as a store names it.
+    pub fn held(&self) -> Held {
+        Held { id: self.identity.id(), fence: self.state.fence() }
+    }
 }
 
 /// Where a key stands. The absence of a record is a state too.
@@ -45,13 +51,17 @@ pub enum State {
         fence: Fence,
         /// The outcome.
         answer: StoredAnswer,
-        /// When it may be forgotten.
+        /// Until when it is replayed.
         expires: Timestamp,
+        /// Until when the key is refused after that, never before `expires`.
+        retired_until: Timestamp,
     },
     /// Whether the handler had its effect is not known. Stays until a person resolves it.
     Unknown {
         /// The claim whose outcome is not known.
         fence: Fence,
+        /// Which claim of this key it was.
+        attempt: u32,
         /// Since when.
         since: Timestamp,
     },
@@ -89,6 +99,18 @@ impl State {
     pub const fn expires(&self) -> Option<Timestamp> {
         match self {
             Self::Started(_) | Self::Unknown { .. } => None,
+            Self::Completed { retired_until: expires, .. }
+            | Self::Released { expires, .. }
+            | Self::Tombstone { expires, .. } => Some(*expires),
+        }
+    }
+
+    /// When a sweep has something to do about it: what [`machine::expire`](crate::machine::expire)
+    /// says from then on is not to keep it.
+    pub fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::Started(started) => started.due(),
+            Self::Unknown { .. } => None,
             Self::Completed { expires, .. }
             | Self::Released { expires, .. }
             | Self::Tombstone { expires, .. } => Some(*expires),
@@ -119,78 +141,28 @@ pub struct Started {
     pub lease_until: Timestamp,
     /// The call of `begin` that took it.
     pub ticket: Ticket,
+    /// What it means when its lease ends.
+    pub lapsed: Lapsed,
+    /// Whether it took the key from a claim whose lease had ended, and which may have had its
+    /// effect as far as the store knows.
+    pub after_lapse: bool,
 }
 
-/// The number of a claim. A later claim of any key in the store has a greater one.
-///
-/// Pass it on to systems that can refuse a smaller number than they have seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fence(NonZeroU64);
+impl Started {
+    /// Whether its lease has ended at `now`. It may be renewed or completed nevertheless, as long
+    /// as nobody took the key.
+    pub fn has_lapsed(&self, now: Timestamp) -> bool {
+        self.lease_until <= now
+    }
 
-impl Fence {
-    /// The fence of this number; `None` for 0 and for what a signed column cannot hold.
-    pub const fn new(number: u64) -> Option<Self> {
-        match NonZeroU64::new(number) {
-            Some(number) if number.get() <= i64::MAX as u64 => Some(Self(number)),
-            _ => None,
+    /// When a sweep gives up waiting for its holder, or for a caller that asks again.
+    pub fn due(&self) -> Option<Timestamp> {
+        match self.lapsed {
+            Lapsed::Recover => None,
+            Lapsed::Unknown | Lapsed::RunAgain | Lapsed::AtLeastOnce => {
+                Some(self.lease_until.plus(LAPSED_KEPT))
+            }
         }
-    }
-
-    /// Its number.
-    pub const fn get(self) -> u64 {
-        self.0.get()
-    }
-}
-
-/// A moment on a store's own clock, in milliseconds since 1970.
-///
-/// Clocks of machines differ, so only a store's clock is compared with its records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(i64);
-
-impl Timestamp {
-    /// So many milliseconds since 1970.
-    pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
-    }
-
-    /// Milliseconds since 1970.
-    pub const fn as_millis(self) -> i64 {
-        self.0
-    }
-
-    /// This much later, at the end of time at most.
-    #[must_use]
-    pub fn plus(self, time: Duration) -> Self {
-        Self(self.0.saturating_add(millis(time)))
-    }
-}
-
-/// A duration in whole milliseconds, as stores bind it.
-pub fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Names one call of `begin`, so that a call whose answer was lost can be repeated: the same
-/// ticket is given the same claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(Uuid);
-
-impl Ticket {
-    /// A ticket that no other call has. It is not rolled with the layer's dice: two processes with
-    /// the same seed must not share a claim.
-    pub fn unique() -> Self {
-        Self(Uuid::now_v7())
-    }
-
-    /// The ticket of these bytes, as a store wrote them.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
-
-    /// Its bytes.
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        self.0.as_bytes()
     }
 }
 
@@ -212,7 +184,7 @@ pub struct Begin {
 
 /// What it means that a claim's lease ended before its outcome was recorded: the route's policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_enums, reason = "stores must write every policy")]
 pub enum Lapsed {
     /// The handler may have had its effect: the outcome is unknown.
     #[default]
@@ -220,6 +192,46 @@ pub enum Lapsed {
     /// The handler records its answer in the transaction of its effect, so there was no effect:
     /// it runs again.
     RunAgain,
+    /// The key is given to a claim that asks what became of the effect before it does anything.
+    Recover,
+    /// The handler runs again, and its effect may happen more than once: the route asked for it.
+    AtLeastOnce,
+}
+
+impl Lapsed {
+    /// Its word in a store's column and in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::RunAgain => "run_again",
+            Self::Recover => "recover",
+            Self::AtLeastOnce => "at_least_once",
+        }
+    }
+
+    /// The policy of that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let all = [Self::Unknown, Self::RunAgain, Self::Recover, Self::AtLeastOnce];
+        all.into_iter().find(|lapsed| lapsed.as_str() == word)
+    }
+}
+
+/// How long an outcome is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "for the answer and for the key")]
+pub struct Keep {
+    /// For how long the answer is replayed.
+    pub answer: Duration,
+    /// For how long after that the key is refused instead of running again.
+    pub key: Duration,
+}
+
+impl Keep {
+    /// When an answer that is recorded `now` expires, and until when its key is refused.
+    pub fn from(self, now: Timestamp) -> (Timestamp, Timestamp) {
+        let expires = now.plus(self.answer);
+        (expires, expires.plus(self.key))
+    }
 }
 
 /// What a store answers to [`Begin`].
@@ -260,3 +272,7 @@ pub enum Settled {
     /// It was not: nothing changed. Read the record to learn what became of the key.
     Lost,
 }
+
+/// How long a sweep leaves a claim alone whose lease has ended: its process may only have been
+/// stopped for a while, and its caller be about to ask again.
+pub const LAPSED_KEPT: Duration = Duration::from_secs(3600);

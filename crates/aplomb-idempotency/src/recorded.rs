@@ -43,6 +43,10 @@ pub(crate) struct Mark {
     pub(crate) commit: Commit,
 }
 
+/// Tells the layer to say when it is worth coming back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ComeBack;
+
 /// A handler's answer that no effect stands behind: always a 4xx or 5xx.
 ///
 /// ```
@@ -102,9 +106,33 @@ impl TryFrom<Response<Bytes>> for Refusal {
 }
 
 impl From<CompleteError> for Refusal {
-    /// A 503 that the layer replaces, when the claim was lost, by what the record says.
+    /// A 503, to which the layer adds a `Retry-After`, and which it replaces, when the claim was
+    /// lost, by what the record says.
     fn from(error: CompleteError) -> Self {
-        problems::store_unavailable(&error).into()
+        match error {
+            CompleteError::Lost => Self::for_now(problems::store_unavailable(&error)),
+            CompleteError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    /// A 503, to which the layer adds a `Retry-After`; a 500 for a record that cannot be read,
+    /// since coming back does not mend it.
+    fn from(error: StoreError) -> Self {
+        if error.is_corrupt() {
+            return problems::record_unreadable(None).into();
+        }
+        Self::for_now(problems::store_unavailable(&error))
+    }
+}
+
+impl Refusal {
+    /// What went wrong will pass.
+    fn for_now(problem: Problem) -> Self {
+        let mut refusal = Self::from(problem);
+        refusal.response.extensions_mut().insert(ComeBack);
+        refusal
     }
 }
 

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use aplomb_core::Observe;
+use aplomb_core::{Observe, Permit};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response, response};
@@ -20,13 +20,20 @@ use crate::disposition::{self, Disposition};
 use crate::keeper::Keeper;
 use crate::layer::Shared;
 use crate::record::{Begin, Begun, Started};
-use crate::recorded::Mark;
+use crate::recorded::{ComeBack, Mark};
 use crate::store::{Store, StoreError};
-use crate::{IdempotencyEvent, StoredAnswer, problems};
+use crate::{IdempotencyEvent, Recovered, StoredAnswer, problems};
 
 pub(crate) struct Run<St, O> {
     pub(crate) shared: Arc<Shared<St, O>>,
     pub(crate) begin: Begin,
+}
+
+/// What came of looking a key up.
+pub(crate) enum Answered<St, O, RB> {
+    With(Response<RB>),
+    /// Another run has the key, and this one would wait for it.
+    InFlight(Run<St, O>),
 }
 
 /// What a handler answered, as far as it could be read.
@@ -39,8 +46,19 @@ pub(crate) struct Reply<RB> {
 pub(crate) enum Then {
     Keep(StoredAnswer),
     Release,
+    Doubt,
     Recorded(Mark),
     Unrecorded,
+}
+
+/// How the work under a claim ended.
+enum Ended<RB> {
+    /// The handler answered.
+    Replied(Reply<RB>),
+    /// The handler did not run: an earlier one had the effect, with this answer.
+    Recovered(Response<Bytes>),
+    /// The handler did not run: nobody knows whether an earlier one had the effect.
+    InDoubt,
 }
 
 impl<St, O> Run<St, O>
@@ -48,29 +66,33 @@ where
     St: Store,
     O: Observe<IdempotencyEvent> + Send + Sync + 'static,
 {
-    /// Claims the key and runs the handler, or answers without it.
+    /// Claims the key and runs the handler, or answers without it. The permit is held for exactly
+    /// as long.
     pub(crate) async fn answer<S, B, RB>(
         self,
         ready: S,
         request: Request<B>,
-    ) -> Result<Response<RB>, S::Error>
+        permit: Option<Permit>,
+    ) -> Result<Answered<St, O, RB>, S::Error>
     where
         S: Service<Request<B>, Response = Response<RB>>,
         RB: Body<Data = Bytes> + From<Bytes>,
     {
         let _running = self.shared.running.enter();
-        match self.claim().await {
-            Ok(Begun::Claimed(started)) => self.execute(started, ready, request).await,
-            Ok(Begun::Replay(answer)) => Ok(self.replay(answer)),
-            Ok(Begun::Mismatch) => {
-                self.observe(IdempotencyEvent::Mismatch);
-                Ok(problems::key_reused().into_response())
+        let _permit = permit;
+        let response = match self.claim().await {
+            Ok(Begun::Claimed(started)) => self.execute(started, ready, request).await?,
+            Ok(Begun::InFlight) if self.shared.settings.waiting.is_some() => {
+                return Ok(Answered::InFlight(self));
             }
-            Ok(Begun::InFlight) => Ok(self.in_flight()),
-            Ok(Begun::Unknown) => Ok(self.unknown()),
-            Ok(Begun::Gone) => Ok(self.gone()),
-            Err(error) => Ok(self.store_failed(&error)),
-        }
+            Ok(Begun::InFlight) => self.in_flight(),
+            Ok(Begun::Replay(answer)) => self.replay(answer),
+            Ok(Begun::Mismatch) => self.mismatch(),
+            Ok(Begun::Unknown) => self.unknown(),
+            Ok(Begun::Gone) => self.gone(),
+            Err(error) => self.store_failed(&error),
+        };
+        Ok(Answered::With(response))
     }
 
     /// A claim whose answer was lost is asked for once more: the store knows its ticket again.
@@ -85,36 +107,66 @@ where
         &self,
         started: Started,
         ready: S,
-        mut request: Request<B>,
+        request: Request<B>,
     ) -> Result<Response<RB>, S::Error>
     where
         S: Service<Request<B>, Response = Response<RB>>,
         RB: Body<Data = Bytes> + From<Bytes>,
     {
         self.observe(IdempotencyEvent::Claimed);
-        let (claim, loss) = Claim::new(self.begin.identity.clone(), started, self.terms());
-        let held = claim.held();
-        request.extensions_mut().insert(claim);
-        let handler = AssertUnwindSafe(self.handle(ready, request)).catch_unwind();
-        let mut handler = pin!(handler);
-        let first = poll_fn(|context| Poll::Ready(handler.as_mut().poll(context))).await;
+        let (claim, loss) = Claim::sealing(
+            self.begin.identity.clone(),
+            started,
+            self.terms(),
+            self.shared.settings.sealer.clone(),
+        );
+        let _waking = self.shared.waiters.waking(claim.id());
+        let mut keeper = Keeper::new(loss);
+        let work = AssertUnwindSafe(self.work(&claim, ready, request)).catch_unwind();
+        let mut work = pin!(work);
+        let first = poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await;
         // The lease is kept until the outcome is recorded, unless there was no time to lose it.
-        let (handled, _keeper) = match first {
-            Poll::Ready(handled) => (handled, None),
+        let ended = match first {
+            Poll::Ready(ended) => ended,
             Poll::Pending => {
-                let keeper = Keeper::of(Arc::clone(&self.shared), held, loss);
-                (handler.await, Some(keeper))
+                keeper.keep(&self.shared, claim.held());
+                work.await
             }
         };
-        match handled {
-            Ok(Ok(reply)) => Ok(self.settle(held, reply).await),
-            Ok(Err(error)) => self.fail(held).await.ok_or(error),
+        match ended {
+            Ok(Ok(Ended::Replied(reply))) => Ok(self.settle(&claim, &mut keeper, reply).await),
+            Ok(Ok(Ended::Recovered(response))) => Ok(self.recovered(&claim, &response).await),
+            Ok(Ok(Ended::InDoubt)) => Ok(self.doubted(claim.held()).await),
+            Ok(Err(error)) => self.fail(&claim, &mut keeper).await.ok_or(error),
             Err(_) => {
                 self.observe(IdempotencyEvent::Panicked);
-                let problem = problems::handler_panicked;
-                Ok(self.fail(held).await.unwrap_or_else(|| problem().into_response()))
+                let failed = self.fail(&claim, &mut keeper).await;
+                Ok(failed.unwrap_or_else(|| problems::handler_panicked().into_response()))
             }
         }
+    }
+
+    /// Runs the handler, unless it may have had its effect under an earlier claim.
+    async fn work<S, B, RB>(
+        &self,
+        claim: &Claim,
+        ready: S,
+        mut request: Request<B>,
+    ) -> Result<Ended<RB>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<RB>>,
+        RB: Body<Data = Bytes> + From<Bytes>,
+    {
+        let recover = self.shared.settings.recover.as_ref().filter(|_| claim.is_after_lapse());
+        if let Some(recover) = recover {
+            match recover.ask(claim.clone()).await {
+                Recovered::Applied(response) => return Ok(Ended::Recovered(response)),
+                Recovered::DontKnow => return Ok(Ended::InDoubt),
+                Recovered::NotApplied => {}
+            }
+        }
+        request.extensions_mut().insert(claim.clone());
+        Ok(Ended::Replied(self.handle(ready, request).await?))
     }
 
     /// Runs the handler and reads as much of its answer as is going to be kept.
@@ -130,10 +182,15 @@ where
         let mut response = ready.call(request).await?;
         // A layer further out must not take it for its own.
         let mark = response.extensions_mut().remove::<Mark>();
-        let lapsed = self.shared.settings.lapsed;
-        let then = match disposition::of(response.status(), lapsed, mark.is_some()) {
+        if response.extensions_mut().remove::<ComeBack>().is_some() {
+            self.ask_back(&mut response);
+        }
+        let settings = &self.shared.settings;
+        let (lapsed, errors) = (settings.lapsed, settings.server_errors);
+        let then = match disposition::of(response.status(), lapsed, errors, mark.is_some()) {
             Disposition::Keep => return Ok(self.read(response).await),
             Disposition::Release => Then::Release,
+            Disposition::Doubt => Then::Doubt,
             Disposition::Recorded => mark.map_or(Then::Unrecorded, Then::Recorded),
             Disposition::Unrecorded => Then::Unrecorded,
         };

@@ -3,7 +3,7 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use aplomb_core::{BoxError, Observe, Principal, Problem, RouteTemplate};
+use aplomb_core::{BoxError, HeldPermit, Observe, Principal, Problem, RouteTemplate};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response};
@@ -14,8 +14,9 @@ use tower_service::Service;
 use crate::future::ResponseFuture;
 use crate::layer::Shared;
 use crate::record::{Begin, Ticket};
-use crate::run::Run;
+use crate::run::{Answered, Run};
 use crate::store::Store;
+use crate::wait::Patience;
 use crate::{Fingerprint, IdempotencyEvent, Identity, Key, Scope, detach, problems};
 
 /// A service that runs each key once: see the [crate's documentation](crate).
@@ -62,15 +63,21 @@ where
             Err(problem) => return ResponseFuture::refused(problem.into_response()),
         };
         let shared = Arc::clone(&self.shared);
+        let patience = Patience::of(shared.settings.waiting, &parts);
         ResponseFuture::keyed(Box::pin(async move {
             let body = match shared.read(body).await {
                 Ok(body) => body,
                 Err(problem) => return Ok(problem.into_response()),
             };
             let begin = shared.begin(identity, &parts, &body);
+            // From here on it is ours: whoever lent it would take it back when the caller goes.
+            let permit = HeldPermit::of(&parts.extensions).and_then(HeldPermit::take);
             let request = Request::from_parts(parts, body.into());
             let run = Run { shared, begin };
-            detach::run(Box::pin(run.answer(ready, request))).await
+            match detach::run(Box::pin(run.answer(ready, request, permit))).await? {
+                Answered::With(response) => Ok(response),
+                Answered::InFlight(run) => Ok(run.wait(patience).await),
+            }
         }))
     }
 }

@@ -6,11 +6,13 @@ use aplomb_core::Observe;
 use bytes::Bytes;
 use http::Response;
 
+use crate::claim::Claim;
+use crate::keeper::Keeper;
 use crate::record::{Held, Lapsed, Settled, State};
 use crate::recorded::Mark;
 use crate::run::{Reply, Run, Then};
 use crate::store::{Commit, Store, StoreError};
-use crate::{IdempotencyEvent, StoredAnswer, problems};
+use crate::{IdempotencyEvent, Recovered, StoredAnswer, problems};
 
 impl<St, O> Run<St, O>
 where
@@ -20,13 +22,16 @@ where
     /// Records what the handler's answer means for the key.
     pub(crate) async fn settle<RB: From<Bytes>>(
         &self,
-        held: Held,
+        claim: &Claim,
+        keeper: &mut Keeper,
         reply: Reply<RB>,
     ) -> Response<RB> {
-        let settled = match &reply.then {
-            Then::Keep(answer) => self.complete(held, answer).await,
+        let held = claim.held();
+        let settled = match reply.then {
+            Then::Keep(answer) => self.complete(held, claim.seal(answer)).await,
             Then::Release => self.release(held).await,
-            Then::Recorded(mark) => return self.confirm(held, *mark, reply.response).await,
+            Then::Doubt => return self.fail(claim, keeper).await.unwrap_or(reply.response),
+            Then::Recorded(mark) => return self.confirm(held, mark, reply.response).await,
             Then::Unrecorded => return self.unrecorded(held).await,
         };
         match settled {
@@ -37,9 +42,35 @@ where
         }
     }
 
-    async fn complete(&self, held: Held, answer: &StoredAnswer) -> Result<Settled, StoreError> {
+    /// An earlier claim had its effect, and this is its answer.
+    pub(crate) async fn recovered<RB: From<Bytes>>(
+        &self,
+        claim: &Claim,
+        response: &Response<Bytes>,
+    ) -> Response<RB> {
+        let answer = claim.stored(response);
+        match self.complete(claim.held(), answer.clone()).await {
+            Ok(Settled::Lost) => self.reread(claim.held()).await,
+            Ok(Settled::Done) => {
+                self.observe(IdempotencyEvent::Recovered);
+                self.replay(answer)
+            }
+            // The effect stays where the hook found it, so the next caller's hook finds it too.
+            Err(_) => self.replay(answer),
+        }
+    }
+
+    /// Nobody knows whether an earlier claim had its effect.
+    pub(crate) async fn doubted<RB: From<Bytes>>(&self, held: Held) -> Response<RB> {
+        match self.mark_unknown(held).await {
+            Ok(Settled::Lost) => self.reread(held).await,
+            Ok(Settled::Done) | Err(_) => self.unknown(),
+        }
+    }
+
+    async fn complete(&self, held: Held, answer: StoredAnswer) -> Result<Settled, StoreError> {
         let (store, keep) = (&self.shared.store, self.shared.settings.keep);
-        let settled = self.persist(|| store.complete(held, answer, keep)).await?;
+        let settled = self.persist(|| store.complete(held, &answer, keep)).await?;
         if settled == Settled::Done {
             self.observe(match answer.body() {
                 Some(_) => IdempotencyEvent::Completed,
@@ -67,14 +98,46 @@ where
         Ok(settled)
     }
 
-    /// A handler that ended without an answer. Returns one if the record has it all the same: the
-    /// transaction may have been committed before the handler failed.
-    pub(crate) async fn fail<RB: From<Bytes>>(&self, held: Held) -> Option<Response<RB>> {
-        let settled = match self.shared.settings.lapsed {
-            Lapsed::RunAgain => self.release(held).await,
-            Lapsed::Unknown => self.mark_unknown(held).await,
+    /// A handler that ended without an answer, or with one that says nothing. Returns a better one
+    /// if there is one: the transaction may have been committed before the handler failed.
+    pub(crate) async fn fail<RB: From<Bytes>>(
+        &self,
+        claim: &Claim,
+        keeper: &mut Keeper,
+    ) -> Option<Response<RB>> {
+        match self.shared.settings.lapsed {
+            Lapsed::RunAgain | Lapsed::AtLeastOnce => self.give_back(claim.held()).await,
+            Lapsed::Unknown | Lapsed::Recover => self.doubt(claim, keeper).await,
+        }
+    }
+
+    /// A handler that may or may not have had its effect. Returns what the caller gets instead of
+    /// the handler's failure, if it is known better.
+    async fn doubt<RB: From<Bytes>>(
+        &self,
+        claim: &Claim,
+        keeper: &mut Keeper,
+    ) -> Option<Response<RB>> {
+        let found = match &self.shared.settings.recover {
+            Some(recover) => {
+                keeper.keep(&self.shared, claim.held());
+                recover.ask(claim.clone()).await
+            }
+            None => Recovered::DontKnow,
         };
-        match settled {
+        match found {
+            Recovered::Applied(response) => Some(self.recovered(claim, &response).await),
+            Recovered::NotApplied => self.give_back(claim.held()).await,
+            Recovered::DontKnow => match self.mark_unknown(claim.held()).await {
+                Ok(Settled::Lost) => Some(self.reread(claim.held()).await),
+                Ok(Settled::Done) | Err(_) => None,
+            },
+        }
+    }
+
+    /// The handler had no effect, unless the record says otherwise.
+    async fn give_back<RB: From<Bytes>>(&self, held: Held) -> Option<Response<RB>> {
+        match self.release(held).await {
             Ok(Settled::Lost) => Some(self.reread(held).await),
             Ok(Settled::Done) | Err(_) => None,
         }
@@ -125,12 +188,9 @@ where
             // Our own answer, from a transaction whose commit was in doubt, is no replay.
             Some(State::Completed { fence, answer, .. }) if fence == held.fence => {
                 self.observe(IdempotencyEvent::Completed);
-                answer.into_response()
+                self.first(answer)
             }
-            Some(State::Completed { answer, .. }) => self.replay(answer),
-            Some(State::Unknown { .. }) => self.unknown(),
-            Some(State::Tombstone { .. }) => self.gone(),
-            Some(State::Started(_) | State::Released { .. }) | None => self.in_flight(),
+            state => self.standing(state),
         }
     }
 

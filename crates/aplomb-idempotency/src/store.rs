@@ -10,8 +10,9 @@ use aplomb_core::BoxError;
 use bytes::Bytes;
 use http::Response;
 
+use crate::operator::{AuditEntry, Listing, Note, Purge, Resolution};
 use crate::recorded::Mark;
-use crate::{Begin, Begun, Claim, Held, Record, RecordId, Recorded, Settled, StoredAnswer};
+use crate::{Begin, Begun, Claim, Held, Keep, Record, RecordId, Recorded, Settled, StoredAnswer};
 
 /// Keeps records of keys.
 ///
@@ -43,7 +44,7 @@ pub trait Store: Send + Sync + 'static {
         lease: Duration,
     ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
 
-    /// Records the outcome of a claim, to be kept for `keep`.
+    /// Records the outcome of a claim, to be kept as `keep` says.
     ///
     /// What is checked is the fence, never the lease's clock: a handler that took longer than its
     /// lease, and that nobody overtook, has a true outcome.
@@ -51,7 +52,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         held: Held,
         answer: &StoredAnswer,
-        keep: Duration,
+        keep: Keep,
     ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
 
     /// Gives a key back because nothing happened under it; how often it was claimed is remembered
@@ -68,9 +69,40 @@ pub trait Store: Send + Sync + 'static {
     /// What is known of a key. Records that have expired and are not yet swept may be seen.
     fn get(&self, id: RecordId) -> impl Future<Output = Result<Option<Record>, StoreError>> + Send;
 
-    /// Forgets up to `most` records that have expired, and says how many. Never a claim, never an
-    /// unknown outcome.
+    /// Does what [`machine::expire`](crate::machine::expire) says of up to `most` records that are
+    /// [due](crate::State::due), and says how many they were. Several processes may sweep at once.
     fn sweep(&self, most: usize) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
+    /// Records for an operator, in the order of their ids.
+    fn list(
+        &self,
+        listing: &Listing,
+    ) -> impl Future<Output = Result<Vec<Record>, StoreError>> + Send;
+
+    /// Ends a doubt as [`machine::resolve`](crate::machine::resolve) says, and writes `note` into
+    /// the audit in the same step; a repeated step writes it once.
+    fn resolve(
+        &self,
+        held: Held,
+        resolution: &Resolution,
+        note: &Note,
+    ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
+
+    /// Erases answers as [`machine::purge`](crate::machine::purge) says, up to `most`, writes
+    /// `note` into the audit for each in the same step, and says how many.
+    fn purge(
+        &self,
+        purge: &Purge,
+        note: &Note,
+        most: usize,
+    ) -> impl Future<Output = Result<usize, StoreError>> + Send;
+
+    /// What operators did, newest first: to one record, or to all.
+    fn audit(
+        &self,
+        of: Option<RecordId>,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<AuditEntry>, StoreError>> + Send;
 }
 
 /// A store that is shared, by several layers or by a layer and an operator's page.
@@ -87,7 +119,7 @@ impl<S: Store> Store for Arc<S> {
         &self,
         held: Held,
         answer: &StoredAnswer,
-        keep: Duration,
+        keep: Keep,
     ) -> Result<Settled, StoreError> {
         (**self).complete(held, answer, keep).await
     }
@@ -106,6 +138,31 @@ impl<S: Store> Store for Arc<S> {
 
     async fn sweep(&self, most: usize) -> Result<usize, StoreError> {
         (**self).sweep(most).await
+    }
+
+    async fn list(&self, listing: &Listing) -> Result<Vec<Record>, StoreError> {
+        (**self).list(listing).await
+    }
+
+    async fn resolve(
+        &self,
+        held: Held,
+        resolution: &Resolution,
+        note: &Note,
+    ) -> Result<Settled, StoreError> {
+        (**self).resolve(held, resolution, note).await
+    }
+
+    async fn purge(&self, purge: &Purge, note: &Note, most: usize) -> Result<usize, StoreError> {
+        (**self).purge(purge, note, most).await
+    }
+
+    async fn audit(
+        &self,
+        of: Option<RecordId>,
+        most: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        (**self).audit(of, most).await
     }
 }
 
@@ -153,6 +210,11 @@ impl StoreError {
     /// Whether it had no room.
     pub fn is_full(&self) -> bool {
         self.kind == Kind::Full
+    }
+
+    /// Whether it holds something that cannot be read: asking again does not help.
+    pub fn is_corrupt(&self) -> bool {
+        self.kind == Kind::Corrupt
     }
 
     fn because(kind: Kind, source: impl Into<BoxError>) -> Self {

@@ -2,17 +2,24 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 mod common;
 
-use aplomb_core::Principal;
-use aplomb_idempotency::{Claim, IdempotencyLayer, MemoryStore};
+use std::sync::Arc;
+
+use aplomb_core::{Principal, Problem};
+use aplomb_idempotency::store::{Commit, recorded};
+use aplomb_idempotency::{
+    Claim, IdempotencyEvent, IdempotencyLayer, MemoryStore, Recorded, Refusal, Settled, Store,
+};
 use axum::body::Body;
-use axum::extract::Path;
+use axum::extract::{FromRequestParts, Path};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
+use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-use common::Counter;
+use common::{Counter, Heard};
 
 #[tokio::test]
 async fn a_layer_that_is_applied_again_is_the_same_layer() {
@@ -44,6 +51,59 @@ async fn a_handler_that_asks_for_a_claim_where_there_is_none_says_what_to_do() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(String::from_utf8_lossy(&body).contains("IdempotencyLayer"));
+}
+
+#[tokio::test]
+async fn a_transactional_route_records_or_refuses() {
+    let store = Arc::new(MemoryStore::new());
+    let reserve = {
+        let store = Arc::clone(&store);
+        async move |claim: Claim, Path(id): Path<String>| -> Result<Recorded, Refusal> {
+            if id == "none" {
+                return Err(Problem::new("/none", "none", StatusCode::CONFLICT).into());
+            }
+            let response = Response::new(Bytes::from(id));
+            let (answer, keep) = (claim.stored(&response), claim.terms().keep);
+            assert_eq!(store.complete(claim.held(), &answer, keep).await?, Settled::Done);
+            Ok(recorded(&claim, response, Commit::Done))
+        }
+    };
+    let layer = IdempotencyLayer::new(store).transactional();
+    let app: Router = Router::new()
+        .route("/orders/{id}", layer.post(reserve))
+        .layer(Extension(Principal::new("shop")));
+    assert_eq!(send(app.clone(), "/orders/1").await, (StatusCode::OK, false));
+    assert_eq!(send(app.clone(), "/orders/1").await, (StatusCode::OK, true));
+    let mut none = Request::post("/orders/none").body(Body::empty()).unwrap();
+    none.headers_mut().insert("idempotency-key", "n".parse().unwrap());
+    assert_eq!(app.oneshot(none).await.unwrap().status(), StatusCode::CONFLICT);
+}
+
+/// An extractor that answers in the handler's place, with a success.
+struct Sly;
+
+impl<S: Sync> FromRequestParts<S> for Sly {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, StatusCode> {
+        Err(StatusCode::CREATED)
+    }
+}
+
+#[tokio::test]
+async fn a_success_that_was_not_recorded_is_an_error_and_unknown() {
+    async fn reserve(_: Claim, _: Sly, _: Body) -> Result<Recorded, Refusal> {
+        unreachable!("the extractor answers")
+    }
+    let heard = Heard::default();
+    let layer = IdempotencyLayer::new(MemoryStore::new()).transactional();
+    let app: Router = Router::new()
+        .route("/orders", layer.observe(heard.observer()).post(reserve))
+        .layer(Extension(Principal::new("shop")));
+    assert_eq!(send(app.clone(), "/orders").await.0, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(heard.all().contains(&IdempotencyEvent::Unrecorded));
+    assert_eq!(send(app, "/orders").await.0, StatusCode::CONFLICT, "the outcome is unknown");
+    assert_eq!(heard.all().last(), Some(&IdempotencyEvent::Unknown));
 }
 
 fn router(runs: &Counter, layer: IdempotencyLayer<MemoryStore>) -> Router {

@@ -2,20 +2,20 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 mod common;
 
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use aplomb_core::Dice;
 use aplomb_idempotency::store::{Commit, recorded};
 use aplomb_idempotency::{
-    Begin, Begun, Claim, Held, IdempotencyEvent, IdempotencyLayer, Lapsed, MemoryStore, Record,
-    RecordId, Settled, Store, StoreError, StoredAnswer, problems,
+    Claim, IdempotencyEvent, IdempotencyLayer, Recorded, Refusal, Settled, Store, problems,
 };
 use http::Request;
 use tokio::time::{advance, sleep};
 use tower::{Layer, service_fn};
 
-use common::{Body, Counter, Heard, answer, is_replay, post, problem, send};
+use common::faulty::Faulty;
+use common::{Body, Counter, Heard, answer, is_replay, post, problem, refusal, send};
 
 #[tokio::test(start_paused = true)]
 async fn a_lease_is_renewed_for_as_long_as_the_handler_runs() {
@@ -48,10 +48,10 @@ async fn a_claim_that_its_own_handler_ended_is_not_lost() {
                 let settled = store.complete(claim.held(), &stored, claim.terms().keep).await;
                 assert_eq!(settled.unwrap(), Settled::Done);
                 tokio::select! {
-                    () = claim.lost() => answer(500, "told that it was lost"),
+                    () = claim.lost() => Ok(Err(refusal(500, "told that it was lost"))),
                     // The lease would be renewed several times.
                     () = sleep(Duration::from_secs(60)) => {
-                        Ok(recorded(&claim, response, Commit::Done).into_response())
+                        Ok::<_, Infallible>(Ok(recorded(&claim, response, Commit::Done)))
                     }
                 }
             }
@@ -80,7 +80,7 @@ async fn a_zombie_hears_of_its_loss_and_its_answer_is_not_recorded() {
                     () = sleep(time) => {}
                 }
                 // A 404 is an outcome that a transactional route need not record itself.
-                answer(404, format!("run {run}"))
+                refused(404, format!("run {run}"))
             }
         })
     };
@@ -126,7 +126,7 @@ async fn a_claim_that_lapsed_in_a_transactional_route_runs_again() {
         move |request: Request<Body>| {
             runs.add();
             let attempt = request.extensions().get::<Claim>().unwrap().attempt();
-            async move { answer(404, format!("attempt {attempt}")) }
+            async move { refused(404, format!("attempt {attempt}")) }
         }
     }));
     advance(begin.lease).await;
@@ -168,6 +168,11 @@ fn layer(store: Faulty) -> IdempotencyLayer<Faulty> {
     IdempotencyLayer::new(store).dice(Dice::seeded(1))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what a handler returns")]
+fn refused(status: u16, body: String) -> Result<Result<Recorded, Refusal>, Infallible> {
+    Ok(Err(refusal(status, body)))
+}
+
 fn sleeps(
     runs: Counter,
     seconds: u64,
@@ -185,98 +190,4 @@ fn sleeps(
             answer(201, format!("run {run}"))
         }
     })
-}
-
-/// A memory store that fails when told to.
-#[derive(Clone, Default)]
-struct Faulty {
-    store: Arc<MemoryStore>,
-    faults: Arc<std::sync::Mutex<Faults>>,
-}
-
-#[derive(Default)]
-struct Faults {
-    renewals_broken: bool,
-    failing_completions: usize,
-    claim_lost: bool,
-}
-
-impl Faulty {
-    fn break_renewals(&self, broken: bool) {
-        self.faults.lock().unwrap().renewals_broken = broken;
-    }
-
-    fn fail_completions(&self, times: usize) {
-        self.faults.lock().unwrap().failing_completions = times;
-    }
-
-    fn lose_next_claim(&self) {
-        self.faults.lock().unwrap().claim_lost = true;
-    }
-
-    /// What a process leaves that is killed while its handler runs.
-    async fn die_after_claiming(&self, key: &str) -> Begin {
-        use aplomb_idempotency::{Fingerprint, Identity, Key, Scope, Ticket};
-        let request = post(key, "mug");
-        let scope = Scope::Principal(aplomb_core::Principal::new("shop"));
-        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let begin = Begin {
-            identity: Identity::new(scope, method.clone(), "/orders", Key::try_from(key).unwrap()),
-            fingerprint: Fingerprint::of(method, uri, headers, &[], b"mug"),
-            lease: Duration::from_secs(10),
-            lapsed: Lapsed::Unknown,
-            ticket: Ticket::unique(),
-        };
-        assert!(matches!(self.store.begin(&begin).await, Ok(Begun::Claimed(_))));
-        begin
-    }
-}
-
-impl Store for Faulty {
-    async fn begin(&self, begin: &Begin) -> Result<Begun, StoreError> {
-        let begun = self.store.begin(begin).await;
-        if std::mem::take(&mut self.faults.lock().unwrap().claim_lost) {
-            return Err(StoreError::uncertain("the connection was cut"));
-        }
-        begun
-    }
-
-    async fn renew(&self, held: Held, lease: Duration) -> Result<Settled, StoreError> {
-        if self.faults.lock().unwrap().renewals_broken {
-            return Err(StoreError::unavailable("no route to host"));
-        }
-        self.store.renew(held, lease).await
-    }
-
-    async fn complete(
-        &self,
-        held: Held,
-        answer: &StoredAnswer,
-        keep: Duration,
-    ) -> Result<Settled, StoreError> {
-        {
-            let failing = &mut self.faults.lock().unwrap().failing_completions;
-            if *failing > 0 {
-                *failing -= 1;
-                return Err(StoreError::unavailable("no route to host"));
-            }
-        }
-        self.store.complete(held, answer, keep).await
-    }
-
-    async fn abandon(&self, held: Held, keep: Duration) -> Result<Settled, StoreError> {
-        self.store.abandon(held, keep).await
-    }
-
-    async fn mark_unknown(&self, held: Held) -> Result<Settled, StoreError> {
-        self.store.mark_unknown(held).await
-    }
-
-    async fn get(&self, id: RecordId) -> Result<Option<Record>, StoreError> {
-        self.store.get(id).await
-    }
-
-    async fn sweep(&self, most: usize) -> Result<usize, StoreError> {
-        self.store.sweep(most).await
-    }
 }

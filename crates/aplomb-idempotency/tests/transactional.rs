@@ -9,15 +9,15 @@ use std::time::Duration;
 use aplomb_core::Dice;
 use aplomb_idempotency::store::{Commit, recorded};
 use aplomb_idempotency::{
-    Claim, IdempotencyEvent, IdempotencyLayer, MemoryStore, Recorded, Settled, State, Store,
-    problems,
+    Claim, CompleteError, IdempotencyEvent, IdempotencyLayer, MemoryStore, Recorded, Refusal,
+    Settled, State, Store, StoreError, Transactional, problems,
 };
 use bytes::Bytes;
 use http::{Request, Response};
 use tower::{Layer, Service, service_fn};
 
 use IdempotencyEvent::{Claimed, Completed, Replayed};
-use common::{Body, Counter, Heard, answer, is_replay, post, problem, send};
+use common::{Body, Counter, Heard, is_replay, post, problem, refusal, send};
 
 #[tokio::test(start_paused = true)]
 async fn a_success_that_was_recorded_is_answered_and_replayed() {
@@ -26,7 +26,7 @@ async fn a_success_that_was_recorded_is_answered_and_replayed() {
         let (store, runs) = (Arc::clone(&store), runs.clone());
         service_fn(move |request: Request<Body>| {
             let (store, run) = (Arc::clone(&store), runs.add());
-            async move { Ok(record(&store, &claim_of(&request), run).await.into_response()) }
+            async move { Ok::<_, Infallible>(record(&store, &claim_of(&request), run).await) }
         })
     };
     let service = layer(&store).observe(heard.observer()).layer(handler);
@@ -39,24 +39,11 @@ async fn a_success_that_was_recorded_is_answered_and_replayed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_that_was_not_recorded_is_an_error_and_unknown() {
-    let heard = Heard::default();
-    let handler =
-        service_fn(|_: Request<Body>| async { answer(201, "done, says nobody's record") });
-    let service = layer(&store()).observe(heard.observer()).layer(handler);
-    let first = send(&service, post("k", "mug")).await;
-    assert_eq!((first.status().as_u16(), problem(&first).as_str()), (500, problems::NOT_RECORDED));
-    assert!(heard.all().contains(&IdempotencyEvent::Unrecorded));
-    let retry = send(&service, post("k", "mug")).await;
-    assert_eq!(problem(&retry), problems::OUTCOME_UNKNOWN);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_record_that_was_rolled_back_is_no_success() {
     // The handler took its `Recorded` and then dropped the transaction.
     let handler = service_fn(|request: Request<Body>| async move {
         let response = Response::new(Bytes::from("reserved"));
-        Ok(recorded(&claim_of(&request), response, Commit::Pending).into_response())
+        Ok::<_, Infallible>(recorded(&claim_of(&request), response, Commit::Pending))
     });
     let service = layer(&store()).layer(handler);
     let first = send(&service, post("k", "mug")).await;
@@ -72,7 +59,7 @@ async fn anothers_record_is_no_success() {
         let claim = first.lock().unwrap().get_or_insert(own).clone();
         async move {
             let response = Response::new(Bytes::from("reserved"));
-            Ok(recorded(&claim, response, Commit::Done).into_response())
+            Ok::<_, Infallible>(recorded(&claim, response, Commit::Done))
         }
     });
     let service = layer(&store).layer(handler);
@@ -84,7 +71,7 @@ async fn anothers_record_is_no_success() {
 async fn an_error_after_the_commit_is_answered_with_what_was_committed() {
     // What the handler sees when the connection is cut during COMMIT.
     let (store, runs) = (store(), Counter::default());
-    let service = layer(&store).layer(commits_then(&store, &runs, || answer(503, "commit failed")));
+    let service = layer(&store).layer(commits_then(&store, &runs, commit_failed));
     let first = send(&service, post("k", "mug")).await;
     assert_eq!((&first.body()[..], is_replay(&first)), (&b"run 1"[..], false));
     assert!(is_replay(&send(&service, post("k", "mug")).await));
@@ -106,7 +93,7 @@ async fn an_error_before_the_commit_gives_the_key_back() {
         let runs = runs.clone();
         move |_: Request<Body>| {
             runs.add();
-            async { answer(500, "rolled back") }
+            async { refused(500, "rolled back") }
         }
     });
     let service = layer(&store).layer(handler);
@@ -123,7 +110,7 @@ async fn a_refusal_that_will_not_change_is_kept_by_the_layer() {
         let runs = runs.clone();
         move |_: Request<Body>| {
             runs.add();
-            async { answer(409, "out of stock") }
+            async { refused(409, "out of stock") }
         }
     });
     let service = layer(&store).layer(handler);
@@ -133,7 +120,49 @@ async fn a_refusal_that_will_not_change_is_kept_by_the_layer() {
     assert_eq!(runs.get(), 1);
 }
 
-fn layer(store: &Arc<MemoryStore>) -> IdempotencyLayer<Arc<MemoryStore>> {
+#[tokio::test(start_paused = true)]
+async fn a_store_that_failed_the_handler_is_a_503_that_asks_to_come_back() {
+    for failed in [
+        || CompleteError::Store(StoreError::unavailable("no route to host")),
+        || CompleteError::Store(StoreError::uncertain("cut during the commit")),
+        || CompleteError::Store(StoreError::full()),
+        || CompleteError::Lost,
+    ] {
+        let handler =
+            service_fn(move |_: Request<Body>| async move { Ok(Err(failed().into())) as Answer });
+        let service = layer(&store()).layer(handler);
+        let refused = send(&service, post("k", "mug")).await;
+        let says = (refused.status().as_u16(), problem(&refused));
+        assert_eq!(says, (503, problems::STORE_UNAVAILABLE.into()));
+        assert!(refused.headers().contains_key("retry-after"), "{:?}", failed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_record_does_not_ask_to_come_back() {
+    let handler = service_fn(|_: Request<Body>| async {
+        let failed = CompleteError::Store(StoreError::corrupt("a column of another age"));
+        Ok(Err(failed.into())) as Answer
+    });
+    let service = layer(&store()).layer(handler);
+    let refused = send(&service, post("k", "mug")).await;
+    let says = (refused.status().as_u16(), problem(&refused));
+    assert_eq!(says, (500, problems::RECORD_UNREADABLE.into()));
+    assert!(!refused.headers().contains_key("retry-after"));
+}
+
+type Answer = Result<Result<Recorded, Refusal>, Infallible>;
+
+#[expect(clippy::unnecessary_wraps, reason = "it is what a handler returns")]
+fn refused(status: u16, body: &'static str) -> Answer {
+    Ok(Err(refusal(status, body)))
+}
+
+fn commit_failed() -> Answer {
+    refused(503, "commit failed")
+}
+
+fn layer(store: &Arc<MemoryStore>) -> IdempotencyLayer<Arc<MemoryStore>, (), Transactional> {
     IdempotencyLayer::new(Arc::clone(store)).transactional().dice(Dice::seeded(1))
 }
 
@@ -160,8 +189,8 @@ async fn record(store: &MemoryStore, claim: &Claim, run: usize) -> Recorded {
 fn commits_then(
     store: &Arc<MemoryStore>,
     runs: &Counter,
-    then: fn() -> Result<Response<Body>, Infallible>,
-) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+    then: fn() -> Answer,
+) -> impl Service<Request<Body>, Response = Result<Recorded, Refusal>, Error = Infallible, Future: Send>
 + Clone
 + Send
 + use<> {

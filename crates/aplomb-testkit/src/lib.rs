@@ -40,6 +40,8 @@
 
 mod act;
 mod apply;
+#[cfg(feature = "blackbox")]
+pub mod blackbox;
 mod cancel;
 mod clause;
 mod contract;
@@ -49,8 +51,11 @@ mod paths;
 mod probe;
 mod readiness;
 mod router;
+#[cfg(all(unix, feature = "servers"))]
+pub mod servers;
 mod service;
 mod sharing;
+pub mod store;
 mod trial;
 
 pub use act::{Act, ProbeError, Readiness};

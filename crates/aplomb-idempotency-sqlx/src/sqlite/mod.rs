@@ -1,8 +1,13 @@
 //! Records in a SQLite file.
 
+mod group;
+mod job;
 mod pools;
 mod row;
+mod sql;
 mod store;
 
-pub use pools::{Pools, connect, failed, options};
-pub use store::{MigrateError, SCHEMA, SqliteStore};
+pub use crate::error::failed;
+pub use pools::{Pools, connect, options};
+pub use sql::COMPLETE;
+pub use store::{MIGRATIONS, SqliteStore};

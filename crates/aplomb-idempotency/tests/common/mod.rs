@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod faulty;
+
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use aplomb_core::Principal;
-use aplomb_idempotency::IdempotencyEvent;
+use aplomb_idempotency::{IdempotencyEvent, Refusal};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -37,6 +39,10 @@ impl Heard {
     pub(crate) fn observer(&self) -> impl Fn(&IdempotencyEvent) + Send + Sync + 'static {
         let heard = self.clone();
         move |&event: &IdempotencyEvent| heard.0.lock().unwrap().push(event)
+    }
+
+    pub(crate) fn count(&self, event: IdempotencyEvent) -> usize {
+        self.all().into_iter().filter(|heard| *heard == event).count()
     }
 
     pub(crate) fn all(&self) -> Vec<IdempotencyEvent> {
@@ -69,6 +75,13 @@ pub(crate) fn answer(status: u16, body: impl Into<Bytes>) -> Result<Response<Bod
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     Ok(response)
+}
+
+/// What a transactional handler refuses with.
+pub(crate) fn refusal(status: u16, body: impl Into<Bytes>) -> Refusal {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    Refusal::try_from(response).unwrap()
 }
 
 pub(crate) async fn send<S>(service: &S, request: Request<Body>) -> Response<Bytes>

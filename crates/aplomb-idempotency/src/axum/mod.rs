@@ -1,5 +1,8 @@
 //! Claims and answers in axum's words.
 
+mod handler;
+mod route;
+
 use aplomb_core::Problem;
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -8,6 +11,8 @@ use http::StatusCode;
 use http::request::Parts;
 
 use crate::{Claim, Recorded, Refusal, problems};
+
+pub use handler::RecordingHandler;
 
 impl<S: Sync> FromRequestParts<S> for Claim {
     type Rejection = Response;

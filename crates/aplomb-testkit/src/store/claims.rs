@@ -1,40 +1,16 @@
-//! What every store must do, whatever it keeps its records in.
-//!
-//! Leases and keeps of zero stand for time that has passed, so that stores with a clock of their
-//! own need not be waited for.
-#![allow(clippy::unwrap_used, reason = "a test may")]
-#![allow(dead_code, clippy::missing_panics_doc, reason = "each store's tests use all of it")]
+//! Who is given a key, and what its holder may change.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::time::Duration;
 
-use aplomb_core::Principal;
-use aplomb_idempotency::{
-    Begin, Begun, Fingerprint, Held, Identity, Key, Lapsed, Scope, Settled, Started, State, Store,
-    StoredAnswer, Ticket,
-};
+use aplomb_idempotency::{Begin, Begun, Held, Lapsed, Settled, State, Store, StoredAnswer};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
-/// Runs everything, each part on a store of its own.
-pub(crate) async fn run<S: Store, F: Future<Output = S>>(make: impl Fn() -> F) {
-    of_fifty_callers_one_gets_the_claim(&make().await).await;
-    another_payload_is_a_mismatch_in_flight_and_after(&make().await).await;
-    a_completed_record_never_changes(&make().await).await;
-    a_lapsed_claim_runs_again_and_its_zombie_changes_nothing(&make().await).await;
-    a_lapsed_claim_is_unknown_unless_the_route_says_otherwise(&make().await).await;
-    a_lease_that_ended_is_no_loss_while_nobody_claims(&make().await).await;
-    a_call_with_the_same_ticket_is_given_the_same_claim(&make().await).await;
-    a_released_key_takes_another_payload(&make().await).await;
-    what_expired_is_as_if_it_had_never_been(&make().await).await;
-    a_sweep_takes_what_expired_and_nothing_else(&make().await).await;
-    fences_grow_over_all_keys(&make().await).await;
-    what_was_written_is_read_back(&make().await).await;
-}
+use super::say::{KEEP, LONG, answer, begin, claim, complete, fingerprint, started, state};
 
-async fn of_fifty_callers_one_gets_the_claim<S: Store>(store: &S) {
+pub(super) async fn of_fifty_callers_one_gets_the_claim<S: Store>(store: &S) {
     let calls: Vec<_> = (0..50).map(|_| begin("k")).collect();
     let answers = join_all(calls.iter().map(|call| store.begin(call))).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
@@ -44,7 +20,7 @@ async fn of_fifty_callers_one_gets_the_claim<S: Store>(store: &S) {
     assert_eq!(refused.count(), 49);
 }
 
-async fn another_payload_is_a_mismatch_in_flight_and_after<S: Store>(store: &S) {
+pub(super) async fn another_payload_is_a_mismatch_in_flight_and_after<S: Store>(store: &S) {
     let held = claim(store, &begin("k")).await;
     let other = Begin { fingerprint: fingerprint("other"), ..begin("k") };
     assert_eq!(store.begin(&other).await.unwrap(), Begun::Mismatch);
@@ -52,7 +28,7 @@ async fn another_payload_is_a_mismatch_in_flight_and_after<S: Store>(store: &S) 
     assert_eq!(store.begin(&other).await.unwrap(), Begun::Mismatch);
 }
 
-async fn a_completed_record_never_changes<S: Store>(store: &S) {
+pub(super) async fn a_completed_record_never_changes<S: Store>(store: &S) {
     let held = claim(store, &begin("k")).await;
     assert_eq!(complete(store, held, "first").await, Settled::Done);
     assert_eq!(complete(store, held, "second").await, Settled::Done, "a repeated step is done");
@@ -62,7 +38,7 @@ async fn a_completed_record_never_changes<S: Store>(store: &S) {
     assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Replay(answer("first")));
 }
 
-async fn a_lapsed_claim_runs_again_and_its_zombie_changes_nothing<S: Store>(store: &S) {
+pub(super) async fn a_lapsed_claim_runs_again_and_its_zombie_changes_nothing<S: Store>(store: &S) {
     let call = Begin { lapsed: Lapsed::RunAgain, lease: Duration::ZERO, ..begin("k") };
     let zombie = claim(store, &call).await;
     let again = Begin { lapsed: Lapsed::RunAgain, ..begin("k") };
@@ -83,7 +59,7 @@ async fn a_lapsed_claim_runs_again_and_its_zombie_changes_nothing<S: Store>(stor
     assert_eq!(store.begin(&again).await.unwrap(), Begun::Replay(answer("second")));
 }
 
-async fn a_lapsed_claim_is_unknown_unless_the_route_says_otherwise<S: Store>(store: &S) {
+pub(super) async fn a_lapsed_claim_is_unknown_unless_the_route_says_otherwise<S: Store>(store: &S) {
     let held = claim(store, &Begin { lease: Duration::ZERO, ..begin("k") }).await;
     assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Unknown);
     assert_eq!(complete(store, held, "late").await, Settled::Lost);
@@ -96,7 +72,7 @@ async fn a_lapsed_claim_is_unknown_unless_the_route_says_otherwise<S: Store>(sto
     assert_eq!(store.begin(&begin("other")).await.unwrap(), Begun::Unknown);
 }
 
-async fn a_lease_that_ended_is_no_loss_while_nobody_claims<S: Store>(store: &S) {
+pub(super) async fn a_lease_that_ended_is_no_loss_while_nobody_claims<S: Store>(store: &S) {
     let held = claim(store, &Begin { lease: Duration::ZERO, ..begin("k") }).await;
     assert_eq!(store.renew(held, LONG).await.unwrap(), Settled::Done);
     assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::InFlight);
@@ -106,13 +82,13 @@ async fn a_lease_that_ended_is_no_loss_while_nobody_claims<S: Store>(store: &S) 
     assert_eq!(store.begin(&begin("slow")).await.unwrap(), Begun::Replay(answer("slow")));
 }
 
-async fn a_call_with_the_same_ticket_is_given_the_same_claim<S: Store>(store: &S) {
+pub(super) async fn a_call_with_the_same_ticket_is_given_the_same_claim<S: Store>(store: &S) {
     let call = begin("k");
     let first = store.begin(&call).await.unwrap();
     assert_eq!(store.begin(&call).await.unwrap(), first);
 }
 
-async fn a_released_key_takes_another_payload<S: Store>(store: &S) {
+pub(super) async fn a_released_key_takes_another_payload<S: Store>(store: &S) {
     let held = claim(store, &begin("k")).await;
     assert_eq!(store.abandon(held, LONG).await.unwrap(), Settled::Done);
     assert_eq!(store.abandon(held, LONG).await.unwrap(), Settled::Done, "a repeated step");
@@ -123,42 +99,7 @@ async fn a_released_key_takes_another_payload<S: Store>(store: &S) {
     assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Mismatch);
 }
 
-async fn what_expired_is_as_if_it_had_never_been<S: Store>(store: &S) {
-    let held = claim(store, &begin("k")).await;
-    let kept = store.complete(held, &answer("old"), Duration::ZERO).await.unwrap();
-    assert_eq!(kept, Settled::Done);
-    let anew = Begin { fingerprint: fingerprint("new work"), ..begin("k") };
-    let started = started(store, &anew).await;
-    assert_eq!(started.attempt, 1);
-    assert!(started.fence > held.fence);
-    assert_eq!(complete(store, held, "zombie").await, Settled::Lost);
-}
-
-async fn a_sweep_takes_what_expired_and_nothing_else<S: Store>(store: &S) {
-    let running = claim(store, &Begin { lease: Duration::ZERO, ..begin("running") }).await;
-    let unknown = claim(store, &begin("unknown")).await;
-    assert_eq!(store.mark_unknown(unknown).await.unwrap(), Settled::Done);
-    let kept = claim(store, &begin("kept")).await;
-    assert_eq!(complete(store, kept, "kept").await, Settled::Done);
-    let mut expired = Vec::new();
-    for key in ["a", "b", "c"] {
-        expired.push(claim(store, &begin(key)).await);
-    }
-    for &held in &expired {
-        let done = store.complete(held, &answer("old"), Duration::ZERO).await.unwrap();
-        assert_eq!(done, Settled::Done);
-    }
-    assert_eq!(store.sweep(2).await.unwrap(), 2, "at most what was asked");
-    assert_eq!(store.sweep(100).await.unwrap(), 1);
-    for held in expired {
-        assert_eq!(store.get(held.id).await.unwrap(), None);
-    }
-    for held in [running, unknown, kept] {
-        assert!(store.get(held.id).await.unwrap().is_some());
-    }
-}
-
-async fn fences_grow_over_all_keys<S: Store>(store: &S) {
+pub(super) async fn fences_grow_over_all_keys<S: Store>(store: &S) {
     let mut last = None;
     for key in ["a", "b", "c", "d"] {
         let held = claim(store, &begin(key)).await;
@@ -172,7 +113,7 @@ async fn fences_grow_over_all_keys<S: Store>(store: &S) {
     assert!(distinct.first() > last.as_ref());
 }
 
-async fn what_was_written_is_read_back<S: Store>(store: &S) {
+pub(super) async fn what_was_written_is_read_back<S: Store>(store: &S) {
     let call = begin("a \"quoted\" key");
     let held = claim(store, &call).await;
     let mut headers = HeaderMap::new();
@@ -180,63 +121,20 @@ async fn what_was_written_is_read_back<S: Store>(store: &S) {
     headers.append("x-a", HeaderValue::from_static("2"));
     let body = Some(Bytes::from_static(b"\0\xff"));
     let written = StoredAnswer::new(StatusCode::CREATED, &headers, body, 10);
-    assert_eq!(store.complete(held, &written, LONG).await.unwrap(), Settled::Done);
+    assert_eq!(store.complete(held, &written, KEEP).await.unwrap(), Settled::Done);
     let record = store.get(held.id).await.unwrap().unwrap();
     assert_eq!(record.identity, call.identity);
     assert_eq!(record.fingerprint, call.fingerprint);
-    let State::Completed { fence, answer, expires } = record.state else {
+    let State::Completed { fence, answer, expires, retired_until } = record.state else {
         panic!("it is completed")
     };
     assert_eq!((fence, answer), (held.fence, written));
     assert!(expires >= record.created.plus(LONG));
+    assert_eq!(retired_until, expires.plus(LONG));
 
     let bodiless = claim(store, &begin("bodiless")).await;
     let written = StoredAnswer::new(StatusCode::OK, &headers, None, 10);
-    assert_eq!(store.complete(bodiless, &written, LONG).await.unwrap(), Settled::Done);
+    assert_eq!(store.complete(bodiless, &written, KEEP).await.unwrap(), Settled::Done);
     let replay = store.begin(&begin("bodiless")).await.unwrap();
     assert_eq!(replay, Begun::Replay(written));
 }
-
-pub(crate) fn begin(key: &str) -> Begin {
-    let scope = Scope::Principal(Principal::new("shop"));
-    let key = Key::try_from(key).unwrap();
-    Begin {
-        identity: Identity::new(scope, Method::POST, "/orders", key),
-        fingerprint: fingerprint("body"),
-        lease: LONG,
-        lapsed: Lapsed::Unknown,
-        ticket: Ticket::unique(),
-    }
-}
-
-pub(crate) fn fingerprint(body: &str) -> Fingerprint {
-    let uri = Uri::from_static("/orders");
-    Fingerprint::of(&Method::POST, &uri, &HeaderMap::new(), &[], body.as_bytes())
-}
-
-pub(crate) fn answer(body: &str) -> StoredAnswer {
-    let body = Bytes::copy_from_slice(body.as_bytes());
-    StoredAnswer::new(StatusCode::CREATED, &HeaderMap::new(), Some(body), 1024)
-}
-
-pub(crate) async fn started<S: Store>(store: &S, begin: &Begin) -> Started {
-    match store.begin(begin).await.unwrap() {
-        Begun::Claimed(started) => started,
-        other => panic!("the key is free, but {other:?}"),
-    }
-}
-
-async fn claim<S: Store>(store: &S, begin: &Begin) -> Held {
-    let fence = started(store, begin).await.fence;
-    Held { id: begin.identity.id(), fence }
-}
-
-async fn complete<S: Store>(store: &S, held: Held, body: &str) -> Settled {
-    store.complete(held, &answer(body), LONG).await.unwrap()
-}
-
-async fn state<S: Store>(store: &S, held: Held) -> Option<State> {
-    store.get(held.id).await.unwrap().map(|record| record.state)
-}
-
-const LONG: Duration = Duration::from_secs(3600);

@@ -1,30 +1,36 @@
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod queue;
+mod room;
+mod store;
+
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use aplomb_core::time::{self, Instant};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use crate::machine::{self, Step, Verdict};
+use crate::machine::{self, Expiry, Step, Verdict};
+use crate::operator::{Action, AuditEntry, Note};
 use crate::record::{Begin, Begun, Fence, Held, Record, State, Timestamp, millis};
-use crate::room::Room;
-use crate::store::{Store, StoreError};
-use crate::{RecordId, Settled, StoredAnswer};
+use crate::store::StoreError;
+use crate::{RecordId, Settled};
+use queue::Queue;
+use room::Room;
 
 /// Records in this process's memory.
 ///
 /// For one process, and for outcomes that may be forgotten when it ends: after a restart a key
-/// runs again. It is bounded in records and in bytes. At a bound it forgets what has expired,
-/// nothing else; new keys are refused with 503 until something has, and an answer whose body does
-/// not fit is kept without it.
+/// runs again. It is bounded in records and in bytes. At a bound it forgets what has expired, then
+/// the tombstones that expire soonest, nothing else; new keys are refused with 503 until there is
+/// room, and an answer whose body does not fit is kept without it. Of the audit it keeps the last
+/// [`AUDIT_MAX`] lines.
 pub struct MemoryStore {
     records: DashMap<RecordId, Slot>,
-    /// When records expire, soonest first; one entry a record at most.
-    expiries: Mutex<BinaryHeap<Reverse<(Timestamp, RecordId)>>>,
+    queue: Queue,
+    audit: Mutex<VecDeque<AuditEntry>>,
     fences: AtomicU64,
     room: Room,
     clock: Clock,
@@ -33,8 +39,6 @@ pub struct MemoryStore {
 struct Slot {
     record: Record,
     bytes: usize,
-    /// Whether `expiries` holds an entry for it.
-    awaited: bool,
 }
 
 impl MemoryStore {
@@ -47,7 +51,8 @@ impl MemoryStore {
     pub fn bounded(records_max: usize, bytes_max: usize) -> Self {
         Self {
             records: DashMap::new(),
-            expiries: Mutex::new(BinaryHeap::new()),
+            queue: Queue::default(),
+            audit: Mutex::new(VecDeque::new()),
             fences: AtomicU64::new(1),
             room: Room::new(records_max, bytes_max),
             clock: Clock::start(),
@@ -75,11 +80,13 @@ impl MemoryStore {
         match machine::judge(existing, begin, now) {
             Verdict::Answer(answer) => Ok(answer),
             Verdict::Doubt(state) => {
-                entry.and_modify(|slot| slot.record.state = state);
+                if let Entry::Occupied(mut slot) = entry {
+                    self.write(slot.get_mut(), state);
+                }
                 Ok(Begun::Unknown)
             }
-            Verdict::Claim { attempt } => {
-                let started = machine::started(begin, self.next_fence()?, attempt, now);
+            Verdict::Claim(turn) => {
+                let started = machine::started(begin, self.next_fence()?, turn, now);
                 let record = machine::record(existing, begin, started, now);
                 self.put(entry, record)?;
                 Ok(Begun::Claimed(started))
@@ -88,41 +95,33 @@ impl MemoryStore {
     }
 
     fn put(&self, entry: Entry<'_, RecordId, Slot>, record: Record) -> Result<(), StoreError> {
-        let bytes = weight(&record);
         match entry {
             Entry::Occupied(mut slot) => {
                 let slot = slot.get_mut();
-                self.room.resize(slot.bytes, bytes);
-                slot.bytes = bytes;
-                slot.record = record;
+                let state = record.state.clone();
+                let old = std::mem::replace(&mut slot.record, record);
+                slot.record.state = old.state;
+                self.write(slot, state);
             }
             Entry::Vacant(vacant) => {
+                let bytes = weight(&record);
                 self.room.take(bytes).ok_or(StoreError::full())?;
-                vacant.insert(Slot { record, bytes, awaited: false });
+                self.queue.moved(*vacant.key(), None, Some(&record.state));
+                vacant.insert(Slot { record, bytes });
             }
         }
         Ok(())
     }
 
-    fn change(&self, held: Held, step: impl FnOnce(Option<&State>, Timestamp) -> Step) -> Settled {
-        let Some(mut slot) = self.records.get_mut(&held.id) else {
-            return Settled::Lost;
-        };
-        let state = match step(Some(&slot.record.state), self.clock.now()) {
-            Step::Stay(settled) => return settled,
-            Step::To(state) => state,
-        };
-        slot.record.state = state;
-        self.fit(&mut slot);
+    /// Gives a record a new state, and keeps count.
+    fn write(&self, slot: &mut Slot, state: State) {
+        let id = slot.record.identity.id();
+        let old = std::mem::replace(&mut slot.record.state, state);
+        self.fit(slot);
+        self.queue.moved(id, Some(&old), Some(&slot.record.state));
         let bytes = weight(&slot.record);
         self.room.resize(slot.bytes, bytes);
         slot.bytes = bytes;
-        let expires = slot.record.state.expires();
-        if let Some(expires) = expires.filter(|_| !slot.awaited) {
-            slot.awaited = true;
-            self.await_expiry(expires, held.id);
-        }
-        Settled::Done
     }
 
     /// Drops an answer's body if there is no room for it.
@@ -135,91 +134,81 @@ impl MemoryStore {
         }
     }
 
-    fn await_expiry(&self, expires: Timestamp, id: RecordId) {
-        self.expiries.lock().unwrap_or_else(PoisonError::into_inner).push(Reverse((expires, id)));
-    }
-
-    /// Forgets up to `most` records that have expired.
-    fn forget(&self, most: usize) -> usize {
-        let now = self.clock.now();
-        let due = std::iter::from_fn(|| self.due(now)).take(most);
-        due.filter(|&id| self.forget_one(id, now)).count()
-    }
-
-    fn due(&self, now: Timestamp) -> Option<RecordId> {
-        let mut expiries = self.expiries.lock().unwrap_or_else(PoisonError::into_inner);
-        match expiries.peek() {
-            Some(&Reverse((expires, id))) if expires <= now => {
-                expiries.pop();
-                Some(id)
+    fn change(&self, held: Held, step: impl FnOnce(Option<&State>, Timestamp) -> Step) -> Settled {
+        let Some(mut slot) = self.records.get_mut(&held.id) else {
+            return Settled::Lost;
+        };
+        match step(Some(&slot.record.state), self.clock.now()) {
+            Step::Stay(settled) => settled,
+            Step::To(state) => {
+                self.write(&mut slot, state);
+                Settled::Done
             }
-            _ => None,
         }
     }
 
-    /// Removes a record if it has expired; one that lives on is awaited again.
-    fn forget_one(&self, id: RecordId, now: Timestamp) -> bool {
+    /// Does what is due to up to `most` records.
+    fn expire(&self, most: usize) -> usize {
+        let now = self.clock.now();
+        let due = std::iter::from_fn(|| self.queue.due(now)).take(most);
+        due.filter(|&id| self.expire_one(id, now)).count()
+    }
+
+    fn expire_one(&self, id: RecordId, now: Timestamp) -> bool {
         let Entry::Occupied(mut slot) = self.records.entry(id) else {
             return false;
         };
-        match slot.get().record.state.expires() {
-            Some(expires) if expires <= now => {
-                let slot = slot.remove();
-                self.room.give(slot.bytes);
-                true
-            }
-            Some(expires) => {
-                self.await_expiry(expires, id);
-                false
-            }
-            None => {
-                slot.get_mut().awaited = false;
-                false
+        match machine::expire(&slot.get().record.state, now) {
+            Expiry::Keep => return false,
+            Expiry::To(state) => self.write(slot.get_mut(), state),
+            Expiry::Forget => self.forget(slot),
+        }
+        true
+    }
+
+    fn forget(&self, slot: dashmap::mapref::entry::OccupiedEntry<'_, RecordId, Slot>) {
+        let (id, slot) = slot.remove_entry();
+        self.queue.moved(id, Some(&slot.record.state), None);
+        self.room.give(slot.bytes);
+    }
+
+    /// Makes room for a new key by the tombstone that would have gone first.
+    fn evict(&self) -> bool {
+        let Some(id) = self.queue.tombstone() else {
+            return false;
+        };
+        if let Entry::Occupied(slot) = self.records.entry(id) {
+            if matches!(slot.get().record.state, State::Tombstone { .. }) {
+                self.forget(slot);
             }
         }
+        true
+    }
+
+    fn purge_one(&self, id: RecordId, note: &Note) -> bool {
+        let Some(mut slot) = self.records.get_mut(&id) else {
+            return false;
+        };
+        let Some(state) = machine::purge(&slot.record.state) else {
+            return false;
+        };
+        let fence = state.fence();
+        self.write(&mut slot, state);
+        self.note(note, Action::Purged, Held { id, fence });
+        true
+    }
+
+    fn note(&self, note: &Note, action: Action, held: Held) {
+        let at = self.clock.now();
+        let entry = AuditEntry { at, note: note.clone(), action, id: held.id, fence: held.fence };
+        let mut audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner);
+        audit.push_front(entry);
+        audit.truncate(AUDIT_MAX);
     }
 
     fn next_fence(&self) -> Result<Fence, StoreError> {
         let number = self.fences.fetch_add(1, Ordering::Relaxed);
         Fence::new(number).ok_or_else(|| StoreError::corrupt("the fences are used up"))
-    }
-}
-
-impl Store for MemoryStore {
-    async fn begin(&self, begin: &Begin) -> Result<Begun, StoreError> {
-        // Two for one: what has expired goes faster than new keys come.
-        self.forget(2);
-        self.judge(begin)
-    }
-
-    async fn renew(&self, held: Held, lease: Duration) -> Result<Settled, StoreError> {
-        Ok(self.change(held, |state, now| machine::renew(state, held.fence, lease, now)))
-    }
-
-    async fn complete(
-        &self,
-        held: Held,
-        answer: &StoredAnswer,
-        keep: Duration,
-    ) -> Result<Settled, StoreError> {
-        let answer = answer.clone();
-        Ok(self.change(held, |state, now| machine::complete(state, held.fence, answer, keep, now)))
-    }
-
-    async fn abandon(&self, held: Held, keep: Duration) -> Result<Settled, StoreError> {
-        Ok(self.change(held, |state, now| machine::abandon(state, held.fence, keep, now)))
-    }
-
-    async fn mark_unknown(&self, held: Held) -> Result<Settled, StoreError> {
-        Ok(self.change(held, |state, now| machine::mark_unknown(state, held.fence, now)))
-    }
-
-    async fn get(&self, id: RecordId) -> Result<Option<Record>, StoreError> {
-        Ok(self.records.get(&id).map(|slot| slot.record.clone()))
-    }
-
-    async fn sweep(&self, most: usize) -> Result<usize, StoreError> {
-        Ok(self.forget(most))
     }
 }
 
@@ -275,3 +264,5 @@ const RECORD_BYTES: usize = 512;
 pub const RECORDS_MAX: usize = 100_000;
 /// How many bytes a store holds unless told otherwise.
 pub const BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How many lines of the audit it keeps.
+pub const AUDIT_MAX: usize = 1_000;

@@ -1,0 +1,56 @@
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::Response;
+
+use crate::Claim;
+
+/// What a [`recover`](crate::IdempotencyLayer::recover) hook found out about an effect that may
+/// have happened.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "it happened, it did not, or nobody knows")]
+pub enum Recovered {
+    /// It happened. This answer is recorded and given as a replay.
+    Applied(Response<Bytes>),
+    /// It did not: the handler runs, or the key is given back if it has just run.
+    NotApplied,
+    /// The outcome is unknown, for a person to resolve.
+    DontKnow,
+}
+
+/// A hook, whatever it consists of.
+#[derive(Clone)]
+pub(crate) struct Recover(Arc<Hook>);
+
+type Hook = dyn Fn(Claim) -> Finding + Send + Sync;
+type Finding = Pin<Box<dyn Future<Output = Recovered> + Send>>;
+
+impl Recover {
+    pub(crate) fn new<F, Fut>(hook: F) -> Self
+    where
+        F: Fn(Claim) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Recovered> + Send + 'static,
+    {
+        Self(Arc::new(move |claim| Box::pin(hook(claim))))
+    }
+
+    /// A hook that panics does not know.
+    pub(crate) async fn ask(&self, claim: Claim) -> Recovered {
+        let id = claim.id();
+        let asked = async { (self.0)(claim).await };
+        AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
+            tracing::error!(%id, "the recover hook panicked");
+            Recovered::DontKnow
+        })
+    }
+}
+
+impl fmt::Debug for Recover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recover(..)")
+    }
+}

@@ -1,0 +1,50 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use aplomb_core::Dice;
+use http::HeaderName;
+
+use crate::recover::Recover;
+use crate::seal::Sealer;
+use crate::{Bare, Keep, Lapsed, ServerErrors, Waiting};
+
+/// What a layer was told.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) lapsed: Lapsed,
+    pub(crate) recover: Option<Recover>,
+    pub(crate) server_errors: ServerErrors,
+    pub(crate) lease: Duration,
+    pub(crate) keep: Keep,
+    pub(crate) body_cap: usize,
+    pub(crate) sealer: Sealer,
+    pub(crate) bare: Bare,
+    pub(crate) global_scope: Option<Arc<str>>,
+    pub(crate) fingerprinted: Vec<HeaderName>,
+    pub(crate) waiting: Option<Waiting>,
+    pub(crate) retry_after: Duration,
+    pub(crate) dice: Dice,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lapsed: Lapsed::Unknown,
+            recover: None,
+            server_errors: ServerErrors::Keep,
+            lease: Duration::from_secs(10),
+            keep: Keep {
+                answer: Duration::from_secs(24 * 3600),
+                key: Duration::from_secs(6 * 24 * 3600),
+            },
+            body_cap: 64 * 1024,
+            sealer: Sealer::default(),
+            bare: Bare::Taken,
+            global_scope: None,
+            fingerprinted: Vec::new(),
+            waiting: None,
+            retry_after: Duration::from_secs(1),
+            dice: Dice::default(),
+        }
+    }
+}
