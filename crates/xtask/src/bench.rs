@@ -38,6 +38,7 @@ pub(crate) fn run(report: &mut Report, args: &Args) {
 /// What counts instructions.
 pub(crate) const NEEDS: &[Need] = &[Need {
     program: "valgrind",
+    or: &[],
     source: Source::Debian("valgrind"),
     why: "its callgrind counts the instructions of a call, whatever else the machine is doing",
 }];

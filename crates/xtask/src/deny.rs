@@ -3,8 +3,12 @@ use crate::report::Report;
 use crate::steps::{Line, Step};
 
 /// What `deny.toml` is checked with.
-pub(crate) const TOOL: Need =
-    Need { program: "cargo-deny", source: Source::Crate("cargo-deny"), why: "it checks deny.toml" };
+pub(crate) const TOOL: Need = Need {
+    program: "cargo-deny",
+    or: &[],
+    source: Source::Crate("cargo-deny"),
+    why: "it checks deny.toml",
+};
 
 /// The rules that need no network: duplicates, licences, sources.
 pub(crate) fn rules() -> Step {

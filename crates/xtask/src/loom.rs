@@ -17,6 +17,11 @@ pub(crate) fn step() -> Step {
     };
     Step::new(
         "loom",
-        [model("aplomb-retry", &["--test", "loom"]), model("aplomb-backoff", &["--lib", "loom"])],
+        [
+            model("aplomb-retry", &["--test", "loom"]),
+            model("aplomb-backoff", &["--lib", "loom"]),
+            model("aplomb-circuit-breaker", &["--test", "loom"]),
+            model("aplomb-admission", &["--lib", "loom"]),
+        ],
     )
 }

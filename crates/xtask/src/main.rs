@@ -13,6 +13,7 @@ mod needs;
 mod report;
 mod steps;
 mod test;
+mod torture;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +36,8 @@ enum Chore {
     Figures(figures::Args),
     /// Checks every interleaving of two threads on the lock-free cores
     Loom,
+    /// Kills, stops and repeats real processes at random, and counts the effects
+    Torture(torture::Args),
     /// Looks our dependencies up in the database of known vulnerabilities (needs a network)
     Advisories,
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Ci => ci::run(&mut report),
         Chore::Figures(args) => figures::run(&mut report, &args),
         Chore::Loom => loom::run(&mut report),
+        Chore::Torture(args) => torture::run(&mut report, &args),
         Chore::Advisories => deny::advisories(&mut report),
     }
     report.conclude()

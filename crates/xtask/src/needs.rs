@@ -11,6 +11,8 @@ use crate::steps::{Line, Step};
 pub(crate) struct Need {
     /// Being on the search path tells that the need is met.
     pub(crate) program: &'static str,
+    /// Tell the same, where packages are made otherwise.
+    pub(crate) or: &'static [&'static str],
     pub(crate) source: Source,
     /// Who asks for it, so that a row nobody needs any more is easy to see.
     pub(crate) why: &'static str,
@@ -26,11 +28,27 @@ pub(crate) enum Source {
 }
 
 /// What the tests need besides cargo. A test that needs more adds its row here.
-pub(crate) const TESTS: &[Need] = &[Need {
-    program: "git",
-    source: Source::Debian("git"),
-    why: "tests/house.rs asks it which files the repository holds",
-}];
+pub(crate) const TESTS: &[Need] = &[
+    Need {
+        program: "git",
+        or: &[],
+        source: Source::Debian("git"),
+        why: "tests/house.rs asks it which files the repository holds",
+    },
+    Need {
+        // Debian keeps the server's own programs off the search path; the testkit finds them.
+        program: "pg_ctlcluster",
+        or: &["initdb"],
+        source: Source::Debian("postgresql"),
+        why: "tests of the store on Postgres start a server of their own",
+    },
+    Need {
+        program: "redis-server",
+        or: &[],
+        source: Source::Debian("redis-server"),
+        why: "tests of the store on Redis start a server of their own",
+    },
+];
 
 /// Installs what is missing where that can be done; what is still missing then fails the report.
 pub(crate) fn meet(report: &mut Report, needs: &[Need]) {
@@ -54,7 +72,8 @@ pub(crate) fn is_on_path(program: &str) -> bool {
 
 fn missing(needs: &[Need], is_there: impl Fn(&str) -> bool) -> Vec<Need> {
     let needs = needs.iter().copied();
-    needs.filter(|need| !is_there(need.program)).collect()
+    let is_met = |need: &Need| is_there(need.program) || need.or.iter().any(|or| is_there(or));
+    needs.filter(|need| !is_met(need)).collect()
 }
 
 /// Who may install Debian's packages here.
@@ -121,7 +140,7 @@ fn missing_mends(needs: &[Need], is_there: impl Fn(&str) -> bool) -> Vec<String>
 }
 
 fn mend(need: &Need) -> String {
-    let Need { program, source, why } = need;
+    let Need { program, source, why, .. } = need;
     match source {
         Source::Debian(package) => format!(
             "`{program}` is missing ({why}): `apt-get install {package}` as root on Debian, \
@@ -139,16 +158,22 @@ mod tests {
 
     const DATABASE: Need = Need {
         program: "pg_ctlcluster",
+        or: &["initdb"],
         source: Source::Debian("postgresql"),
         why: "a store's tests start one",
     };
     const CACHE: Need = Need {
         program: "redis-server",
+        or: &[],
         source: Source::Debian("redis-server"),
         why: "a store's tests start one",
     };
-    const TOOL: Need =
-        Need { program: "cargo-tool", source: Source::Crate("cargo-tool"), why: "it checks" };
+    const TOOL: Need = Need {
+        program: "cargo-tool",
+        or: &[],
+        source: Source::Crate("cargo-tool"),
+        why: "it checks",
+    };
 
     fn typed(lines: &[Line]) -> Vec<String> {
         lines.iter().map(ToString::to_string).collect()
@@ -158,6 +183,7 @@ mod tests {
     fn what_is_there_is_not_installed_again() {
         assert_eq!(missing(&[DATABASE, CACHE], |program| program == "redis-server"), [DATABASE]);
         assert!(missing(&[DATABASE, CACHE, TOOL], |_| true).is_empty());
+        assert!(missing(&[DATABASE], |program| program == "initdb").is_empty());
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use aplomb_inventory_service::{Keys, Place};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::Uri;
+
+use crate::place::{Records, Rows};
 
 /// Designed failure, shown on two services that really fail.
 ///
@@ -39,9 +42,52 @@ pub(crate) enum Command {
     Check(Check),
     /// Run one service alone. The first line on stdout is JSON with its URL.
     Serve(Serve),
+    /// Kill, stop and repeat Inventory processes at random, and count the effects. Exits as
+    /// `check` does.
+    #[cfg(unix)]
+    Torture(Torture),
 }
 
 #[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Torture {
+    /// Where the idempotency records lie.
+    #[arg(long)]
+    pub(crate) store: Store,
+    /// How many requests to begin.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) steps: u64,
+    /// Decides what befalls each request.
+    #[arg(long, default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Store {
+    /// Beside the rows, in one SQLite file that two processes share.
+    Sqlite,
+    /// Beside the rows, on a Postgres that three processes share.
+    Postgres,
+    /// On a Redis that two processes share, the rows in SQLite.
+    Redis,
+    /// In the memory of one process, the rows in SQLite.
+    Memory,
+}
+
+impl Store {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Check {
     /// Decides every die that can be decided.
     #[arg(long, default_value_t = 7)]
@@ -52,6 +98,17 @@ pub(crate) struct Check {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Where Inventory's rows lie: `sqlite:PATH`, `postgres://…`, or `postgres` for a private
+    /// server that is started for this run [default: a SQLite file in the data directory].
+    #[arg(long, value_name = "URL", value_parser = rows, default_value = "data", hide_default_value = true)]
+    pub(crate) database: Rows,
+    /// Where the records of Inventory's keys lie: `database`, `memory`, `redis://…`, or `redis`
+    /// for a private server.
+    #[arg(long, value_name = "STORE", value_parser = records, default_value = "database")]
+    pub(crate) idempotency_store: Records,
+    /// How many Inventory processes share the database; 0 runs one inside this process.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=16))]
+    pub(crate) inventories: u64,
 }
 
 #[derive(Args, Debug)]
@@ -64,6 +121,19 @@ pub(crate) struct Serve {
     /// Where Inventory is (for `orders`).
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7001", value_parser = base_url)]
     pub(crate) inventory_url: Uri,
+    /// Where the rows lie: `sqlite:PATH` or `postgres://…` [default: a SQLite file in the data
+    /// directory].
+    #[arg(long, value_name = "URL", value_parser = place)]
+    pub(crate) database: Option<Place>,
+    /// Where the idempotency records lie: `database`, `redis://…` or `memory` (for `inventory`).
+    #[arg(long, value_name = "STORE", default_value = "database", value_parser = keys)]
+    pub(crate) idempotency_store: Keys,
+    /// How long a claim on a key holds unless it is renewed, in milliseconds (for `inventory`).
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    pub(crate) lease_ms: u64,
+    /// Die or stop where a request's `x-torture` header says so.
+    #[arg(long, hide = true)]
+    pub(crate) obey_torture: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -72,6 +142,40 @@ pub(crate) enum Role {
     Inventory,
     /// The Order API; `INVENTORY_TOKEN` is what Inventory knows it by.
     Orders,
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(Place::Postgres(text.to_owned()));
+    }
+    match text.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => Ok(Place::File(path.into())),
+        _ => Err("give sqlite:PATH or postgres://…".to_owned()),
+    }
+}
+
+fn rows(text: &str) -> Result<Rows, String> {
+    match text {
+        "data" => Ok(Rows::Data),
+        "postgres" => Ok(Rows::Private),
+        _ => place(text).map(Rows::At),
+    }
+}
+
+fn records(text: &str) -> Result<Records, String> {
+    match text {
+        "redis" => Ok(Records::Private),
+        _ => keys(text).map(Records::At),
+    }
+}
+
+fn keys(text: &str) -> Result<Keys, String> {
+    match text {
+        "database" => Ok(Keys::Database),
+        "memory" => Ok(Keys::Memory),
+        _ if text.starts_with("redis://") => Ok(Keys::Redis(text.to_owned())),
+        _ => Err("give database, redis://… or memory".to_owned()),
+    }
 }
 
 fn base_url(text: &str) -> Result<Uri, String> {
@@ -93,6 +197,18 @@ mod tests {
         assert!(base_url("http://stock/").is_ok());
         for wrong in ["127.0.0.1:7001", "https://stock", "http://stock/x", "/x", ""] {
             assert!(base_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn places_and_stores_are_told_by_how_they_begin() {
+        assert!(matches!(place("sqlite:a/b.db"), Ok(Place::File(path)) if path.ends_with("b.db")));
+        assert!(matches!(place("postgres://h/db"), Ok(Place::Postgres(_))));
+        assert_eq!(keys("database"), Ok(Keys::Database));
+        assert_eq!(keys("redis://h:1"), Ok(Keys::Redis("redis://h:1".into())));
+        for wrong in ["", "sqlite:", "mysql://h/db", "a.db"] {
+            assert!(place(wrong).is_err(), "{wrong}");
+            assert!(keys(wrong).is_err(), "{wrong}");
         }
     }
 

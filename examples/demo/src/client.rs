@@ -18,6 +18,8 @@ pub(crate) struct Client {
     http: Http<HttpConnector, Full<Bytes>>,
     orders: String,
     inventory: String,
+    /// Each process of Inventory: faults are made in all of them.
+    processes: Vec<String>,
 }
 
 /// An answer: status and JSON.
@@ -35,7 +37,7 @@ impl Answer {
 }
 
 impl Client {
-    pub(crate) fn new(orders: &str, inventory: &str) -> Self {
+    pub(crate) fn new(orders: &str, inventory: &str, processes: Vec<String>) -> Self {
         Self {
             // Given up before the services do, which close what has idled for 30 s.
             http: Http::builder(TokioExecutor::new())
@@ -44,6 +46,7 @@ impl Client {
                 .build_http(),
             orders: orders.to_owned(),
             inventory: inventory.to_owned(),
+            processes,
         }
     }
 
@@ -73,9 +76,12 @@ impl Client {
 
     /// Turns Inventory's faults; fields left out are 0.
     pub(crate) async fn chaos(&self, knobs: Value) -> Result<(), Trouble> {
-        let url = format!("{}/chaos", self.inventory);
-        let answer = self.send(Method::PUT, url, &[], Some(knobs)).await?;
-        answer.expect(StatusCode::OK, "the faults could not be set")
+        for process in &self.processes {
+            let url = format!("{process}/chaos");
+            let answer = self.send(Method::PUT, url, &[], Some(knobs.clone())).await?;
+            answer.expect(StatusCode::OK, "the faults could not be set")?;
+        }
+        Ok(())
     }
 
     /// Inventory's own count of a product.

@@ -2,17 +2,22 @@
 //!
 //! `cargo demo` starts everything; `cargo demo -- --help` says what else there is.
 
+mod balancer;
 mod check;
 mod cli;
 mod client;
 mod live;
 mod out;
 mod paint;
+mod place;
+mod replicas;
 mod role;
 mod services;
 mod shutdown;
 mod story;
 mod timeline;
+#[cfg(unix)]
+mod torture;
 mod trouble;
 
 use std::ffi::OsString;
@@ -56,6 +61,8 @@ async fn obey(cli: Cli) -> Result<bool, Trouble> {
     match cli.command {
         None => live::run(cli.port, &cli.lasting_data()).await.map(|()| true),
         Some(Command::Check(check)) => check::run(check, cli.data_dir.as_deref()).await,
+        #[cfg(unix)]
+        Some(Command::Torture(torture)) => torture::run(torture, cli.data_dir.as_deref()).await,
         Some(Command::Serve(ref serve)) => {
             role::run(serve, &cli.lasting_data()).await.map(|()| true)
         }

@@ -3,18 +3,23 @@
 use std::path::Path;
 use std::time::Duration;
 
+use aplomb_inventory_service::Keys;
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
 
 use crate::paint::Paint;
-use crate::services::Services;
+use crate::place::{Ground, Records, Rows};
+use crate::services::{Plan, Services};
 use crate::shutdown::Shutdown;
 use crate::trouble::Trouble;
 use crate::{out, story};
 
 /// Starts both services, tells the story, and serves until it is asked to stop.
 pub(crate) async fn run(port: u16, data: &Path) -> Result<(), Trouble> {
-    let services = Services::start(port, data, None).await?;
+    let (rows, records) = (Rows::Data, Records::At(Keys::Database));
+    let ground = Ground::prepare(rows, records, data).await?;
+    let plan = Plan { port, data, seed: None, ground: &ground, inventories: 0 };
+    let services = Services::start(plan).await?;
     let (paint, shutdown) = (Paint::for_stdout(), Shutdown::listen()?);
     if port == 0 {
         // For whoever started us: the one line that says where everything is.

@@ -1,8 +1,8 @@
 //! One service alone, for several processes.
 
 use std::env::VarError;
-use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use aplomb_inventory_service::{Inventory, Tokens, serve};
 use aplomb_order_api::OrderApi;
@@ -19,16 +19,26 @@ use crate::trouble::Trouble;
 /// Serves one role until it is asked to stop. Its first line on stdout is JSON with its own URL.
 pub(crate) async fn run(command: &Serve, data: &Path) -> Result<(), Trouble> {
     match command.role {
-        Role::Inventory => inventory(command.listen, data).await,
+        Role::Inventory => inventory(command, data).await,
         Role::Orders => orders(command, data).await,
     }
 }
 
-async fn inventory(listen: SocketAddr, data: &Path) -> Result<(), Trouble> {
+async fn inventory(command: &Serve, data: &Path) -> Result<(), Trouble> {
+    let listen = command.listen;
     let setting = setting("INVENTORY_TOKENS")?;
     let tokens = Tokens::configured(setting.as_deref(), listen.ip().is_loopback())?;
     let listener = serve::bind(listen).await?;
-    let config = aplomb_inventory_service::Config::new(data, tokens);
+    let mut config = aplomb_inventory_service::Config::new(data, tokens);
+    if let Some(place) = &command.database {
+        config.place = place.clone();
+    }
+    config.keys = command.idempotency_store.clone();
+    config.lease = Duration::from_millis(command.lease_ms);
+    #[cfg(unix)]
+    if command.obey_torture {
+        config.points = crate::torture::obey();
+    }
     let inventory = Inventory::open(config).await?;
     let shutdown = Shutdown::listen()?;
     announce("inventory", &listener)?;

@@ -1,4 +1,4 @@
-//! Both services in one process, on loopback.
+//! Both services, on loopback: in this process, or Inventory in several of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -11,9 +11,12 @@ use aplomb_order_api::OrderApi;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
+use crate::balancer::balance;
 use crate::client::Client;
+use crate::place::Ground;
+use crate::replicas::Replicas;
 use crate::timeline::Timeline;
 use crate::trouble::Trouble;
 
@@ -25,47 +28,102 @@ pub(crate) struct Services {
     pub(crate) timeline: Timeline,
     pub(crate) client: Client,
     stop_orders: watch::Sender<bool>,
-    stop_inventory: watch::Sender<bool>,
     order_task: JoinHandle<()>,
-    inventory_task: JoinHandle<()>,
+    stock: Stock,
+}
+
+/// Inventory, in this process or in several of its own.
+enum Stock {
+    Here { stop: watch::Sender<bool>, task: JoinHandle<()> },
+    Apart { replicas: Replicas, balancer: JoinHandle<()> },
+}
+
+/// How the services are started.
+pub(crate) struct Plan<'a> {
+    /// The Order API's port; Inventory has the next one. 0 takes any.
+    pub(crate) port: u16,
+    pub(crate) data: &'a Path,
+    pub(crate) seed: Option<u64>,
+    pub(crate) ground: &'a Ground,
+    /// How many processes Inventory has; with 0 it is in this one.
+    pub(crate) inventories: usize,
 }
 
 impl Services {
     /// Starts both. Ports are taken first: when one is not to be had, nothing has been written.
-    pub(crate) async fn start(port: u16, data: &Path, seed: Option<u64>) -> Result<Self, Trouble> {
-        let order_listener = listen(port).await?;
-        let inventory_listener = listen(next(port)).await?;
+    pub(crate) async fn start(plan: Plan<'_>) -> Result<Self, Trouble> {
+        let order_listener = listen(plan.port).await?;
+        let inventory_listener = listen(next(plan.port)).await?;
         let (orders, inventory) = (url(&order_listener)?, url(&inventory_listener)?);
         let timeline = Timeline::default();
-        let stock = open_inventory(data, seed).await?;
-        let api = open_orders(data, &inventory, seed, &timeline).await?;
+        let stock = Stock::open(&plan, inventory_listener).await?;
+        let client = Client::new(&orders, &inventory, stock.each(&inventory));
+        let api = open_orders(plan.data, &inventory, plan.seed, &timeline).await?;
         let (stop_orders, orders_stopped) = watch::channel(false);
-        let (stop_inventory, inventory_stopped) = watch::channel(false);
-        let serve_stock = stock.serve(inventory_listener, stopped(inventory_stopped));
         let serve_orders = api.clone().serve(order_listener, stopped(orders_stopped));
         Ok(Self {
-            client: Client::new(&orders, &inventory),
+            client,
             orders,
             inventory,
             api,
             timeline,
             stop_orders,
-            stop_inventory,
-            inventory_task: tokio::spawn(serve_stock),
             order_task: tokio::spawn(serve_orders),
+            stock,
         })
     }
 
     /// Stops both: first what calls, then what is called.
     pub(crate) async fn stop(self) -> Result<(), Trouble> {
-        let died = |error| Trouble::new(format!("a service died: {error}"));
         // The database is closed when nobody holds it any more.
         drop(self.api);
         self.stop_orders.send_replace(true);
         self.order_task.await.map_err(died)?;
-        self.stop_inventory.send_replace(true);
-        self.inventory_task.await.map_err(died)
+        self.stock.stop().await
     }
+}
+
+impl Stock {
+    async fn open(plan: &Plan<'_>, listener: TcpListener) -> Result<Self, Trouble> {
+        if plan.inventories > 0 {
+            let arguments = plan.ground.arguments();
+            let replicas = Replicas::start(plan.inventories, arguments).await?;
+            let balancer = tokio::spawn(balance(listener, replicas.slots()));
+            return Ok(Self::Apart { replicas, balancer });
+        }
+        let inventory = open_inventory(plan).await?;
+        let (stop, told) = watch::channel(false);
+        let task = tokio::spawn(inventory.serve(listener, stopped(told)));
+        Ok(Self::Here { stop, task })
+    }
+
+    /// The URL of each process.
+    fn each(&self, inventory: &str) -> Vec<String> {
+        match self {
+            Self::Here { .. } => vec![inventory.to_owned()],
+            Self::Apart { replicas, .. } => {
+                replicas.slots().iter().filter_map(|slot| slot.url()).collect()
+            }
+        }
+    }
+
+    async fn stop(self) -> Result<(), Trouble> {
+        match self {
+            Self::Here { stop, task } => {
+                stop.send_replace(true);
+                task.await.map_err(died)
+            }
+            Self::Apart { replicas, balancer } => {
+                balancer.abort();
+                replicas.stop().await
+            }
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn died(error: JoinError) -> Trouble {
+    Trouble::new(format!("a service died: {error}"))
 }
 
 async fn listen(port: u16) -> Result<TcpListener, Trouble> {
@@ -88,10 +146,12 @@ pub(crate) fn url(listener: &TcpListener) -> Result<String, Trouble> {
     Ok(format!("http://{address}"))
 }
 
-async fn open_inventory(data: &Path, seed: Option<u64>) -> Result<Inventory, Trouble> {
+async fn open_inventory(plan: &Plan<'_>) -> Result<Inventory, Trouble> {
     let tokens = Tokens::configured(None, true)?;
-    let mut config = aplomb_inventory_service::Config::new(data, tokens);
-    config.chaos_seed = seed;
+    let mut config = aplomb_inventory_service::Config::new(plan.data, tokens);
+    config.place = plan.ground.place.clone();
+    config.keys = plan.ground.keys.clone();
+    config.chaos_seed = plan.seed;
     config.limits.notice = Duration::ZERO;
     Ok(Inventory::open(config).await?)
 }

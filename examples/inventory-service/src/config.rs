@@ -1,15 +1,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Tokens;
 use crate::serve::Limits;
+use crate::{Keys, Place, Points, Tokens, database};
 
 /// How an Inventory Service is set up.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// The directory that holds its database; made when it is missing.
-    pub data: PathBuf,
+    /// Where its rows lie.
+    pub place: Place,
+    /// Where its idempotency records lie: beside the rows.
+    pub keys: Keys,
     /// Who may call it.
     pub tokens: Tokens,
     /// Seeds the dice of its injected faults; without one nobody can foretell them.
@@ -20,18 +22,22 @@ pub struct Config {
     pub keep: Duration,
     /// What it takes on at once, and how long it takes to stop.
     pub limits: Limits,
+    /// What happens at named points of a reservation: nothing.
+    pub points: Points,
 }
 
 impl Config {
     /// The demo's settings, with this data directory and these callers.
     pub fn new(data: impl Into<PathBuf>, tokens: Tokens) -> Self {
         Self {
-            data: data.into(),
+            place: Place::File(data.into().join(database::FILE)),
+            keys: Keys::Database,
             tokens,
             chaos_seed: None,
             lease: Duration::from_secs(2),
             keep: Duration::from_secs(24 * 3600),
             limits: Limits::default(),
+            points: Points::default(),
         }
     }
 }

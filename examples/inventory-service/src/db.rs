@@ -1,10 +1,8 @@
-//! The SQL: each function takes the connection, so that its caller owns the transaction.
+//! The SQL: each function is told where to run, so that its caller owns the transaction.
 
-use sqlx::Row;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
+use crate::database::{At, on};
 use crate::domain::{Availability, Reservation, Wanted};
 use crate::ledger::{note, signed};
 
@@ -31,184 +29,195 @@ pub(crate) enum Reserved {
 
 /// Reserves stock for an order line, once.
 pub(crate) async fn reserve(
-    tx: &mut SqliteConnection,
+    mut at: At<'_>,
     wanted: &Wanted,
     by: Claimant<'_>,
 ) -> sqlx::Result<Reserved> {
-    if let Some(row) = order_line(tx, wanted).await? {
-        return again(&row, wanted, by);
+    hold_order(at.here(), wanted).await?;
+    if let Some(row) = order_line(at.here(), wanted).await? {
+        return Ok(row.again(wanted, by));
     }
-    let Some(Availability { available, .. }) = availability(tx, &wanted.sku).await? else {
+    let Some(Availability { available, .. }) = availability(at.here(), &wanted.sku).await? else {
         return Ok(Reserved::UnknownSku);
     };
-    if !take(tx, wanted).await? {
-        note(tx, by, "out_of_stock", wanted, None).await?;
+    if !take(at.here(), wanted).await? {
+        note(at, by, "out_of_stock", wanted, None).await?;
         return Ok(Reserved::OutOfStock { available });
     }
-    let reservation = insert(tx, wanted, by).await?;
-    note(tx, by, "reserved", wanted, Some(&reservation.id)).await?;
+    let reservation = insert(at.here(), wanted, by).await?;
+    note(at, by, "reserved", wanted, Some(&reservation.id)).await?;
     Ok(Reserved::Held(reservation))
 }
 
 /// What is left of a product, or `None` when there is none of that name.
-pub(crate) async fn availability(
-    connection: &mut SqliteConnection,
-    sku: &str,
-) -> sqlx::Result<Option<Availability>> {
-    sqlx::query(
-        "SELECT sku, available, strftime('%Y-%m-%dT%H:%M:%fZ', 'now') AS as_of
-         FROM products WHERE sku = ?",
-    )
-    .bind(sku)
-    .try_map(|row: SqliteRow| {
-        Ok(Availability {
-            sku: row.try_get("sku")?,
-            available: row.try_get("available")?,
-            as_of: row.try_get("as_of")?,
-        })
-    })
-    .fetch_optional(connection)
-    .await
+pub(crate) async fn availability(at: At<'_>, sku: &str) -> sqlx::Result<Option<Availability>> {
+    let sql = at.pick(
+        "SELECT available, strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM products WHERE sku = $1",
+        "SELECT available, inventory_now() FROM products WHERE sku = $1",
+    );
+    let row: Option<(i64, String)> =
+        on!(at, c => sqlx::query_as(sql).bind(sku).fetch_optional(c).await)?;
+    Ok(row.map(|(available, as_of)| Availability { sku: sku.to_owned(), available, as_of }))
 }
 
 /// Sets what is available of a product; what is reserved stays reserved.
 pub(crate) async fn set_stock(
-    tx: &mut SqliteConnection,
+    mut at: At<'_>,
     sku: &str,
     stock: u32,
     caller: &str,
 ) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO products (sku, available, initial) VALUES (?1, ?2, ?2)
-         ON CONFLICT (sku) DO UPDATE SET available = ?2, initial = ?2 + (
-             SELECT COALESCE(SUM(quantity), 0) FROM reservations
-             WHERE sku = ?1 AND status = 'reserved')",
-    )
-    .bind(sku)
-    .bind(stock)
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query("INSERT INTO events (caller, effect, sku, quantity) VALUES (?, 'stock_set', ?, ?)")
-        .bind(caller)
-        .bind(sku)
-        .bind(stock)
-        .execute(tx)
-        .await?;
-    Ok(())
+    let stock = i64::from(stock);
+    let sql = "INSERT INTO products (sku, available, initial) VALUES ($1, $2, $2)
+         ON CONFLICT (sku) DO UPDATE SET available = $2, initial = $2 + (
+             SELECT CAST(COALESCE(SUM(quantity), 0) AS BIGINT) FROM reservations
+             WHERE reservations.sku = $1 AND status = 'reserved')";
+    on!(at.here(), c => sqlx::query(sql).bind(sku).bind(stock).execute(c).await.map(drop))?;
+    let sql = "INSERT INTO events (caller, effect, sku, quantity)
+         VALUES ($1, 'stock_set', $2, $3)";
+    on!(at, c => sqlx::query(sql).bind(caller).bind(sku).bind(stock).execute(c).await.map(drop))
 }
 
 /// A caller's own reservation.
 pub(crate) async fn reservation(
-    connection: &mut SqliteConnection,
+    at: At<'_>,
     id: &str,
     caller: &str,
 ) -> sqlx::Result<Option<Reservation>> {
-    sqlx::query("SELECT * FROM reservations WHERE id = ? AND caller = ?")
-        .bind(id)
-        .bind(caller)
-        .try_map(|row: SqliteRow| to_reservation(&row))
-        .fetch_optional(connection)
-        .await
+    let sql = "SELECT id, order_id, line, sku, quantity, status, created_at
+         FROM reservations WHERE id = $1 AND caller = $2";
+    let row: Option<Row> =
+        on!(at, c => sqlx::query_as(sql).bind(id).bind(caller).fetch_optional(c).await)?;
+    row.map(to_reservation).transpose()
+}
+
+/// The reservation that a caller's key has made, whatever became of the key's record.
+pub(crate) async fn reserved_under(
+    at: At<'_>,
+    caller: &str,
+    key: &str,
+) -> sqlx::Result<Option<Reservation>> {
+    let sql = "SELECT id, order_id, line, sku, quantity, 'reserved', created_at
+         FROM reservations WHERE caller = $1 AND idempotency_key = $2";
+    let row: Option<Row> =
+        on!(at, c => sqlx::query_as(sql).bind(caller).bind(key).fetch_optional(c).await)?;
+    row.map(to_reservation).transpose()
 }
 
 /// Gives a caller's own reservation back, once; whether there is such a reservation.
-pub(crate) async fn release(
-    tx: &mut SqliteConnection,
-    id: &str,
-    caller: &str,
-) -> sqlx::Result<bool> {
-    let released = sqlx::query(
-        "UPDATE reservations SET status = 'released'
-         WHERE id = ? AND caller = ? AND status = 'reserved'",
-    )
-    .bind(id)
-    .bind(caller)
-    .execute(&mut *tx)
-    .await?;
-    if released.rows_affected() == 0 {
-        return Ok(reservation(tx, id, caller).await?.is_some());
+pub(crate) async fn release(mut at: At<'_>, id: &str, caller: &str) -> sqlx::Result<bool> {
+    let sql = "UPDATE reservations SET status = 'released'
+         WHERE id = $1 AND caller = $2 AND status = 'reserved'";
+    let released = on!(at.here(), c => {
+        let done = sqlx::query(sql).bind(id).bind(caller).execute(c).await;
+        done.map(|done| done.rows_affected())
+    })?;
+    if released == 0 {
+        return Ok(reservation(at, id, caller).await?.is_some());
     }
-    sqlx::query(
-        "UPDATE products SET available = available + reservations.quantity
-         FROM reservations WHERE reservations.id = ? AND products.sku = reservations.sku",
-    )
-    .bind(id)
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query(
-        "INSERT INTO events (caller, idempotency_key, effect, sku, quantity, reservation_id)
+    let sql = "UPDATE products SET available = available + reservations.quantity
+         FROM reservations WHERE reservations.id = $1 AND products.sku = reservations.sku";
+    on!(at.here(), c => sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
+    let sql = "INSERT INTO events (caller, idempotency_key, effect, sku, quantity, reservation_id)
          SELECT caller, idempotency_key, 'released', sku, quantity, id
-         FROM reservations WHERE id = ?",
-    )
-    .bind(id)
-    .execute(tx)
-    .await?;
+         FROM reservations WHERE id = $1";
+    on!(at, c => sqlx::query(sql).bind(id).execute(c).await.map(drop))?;
     Ok(true)
 }
 
-async fn order_line(tx: &mut SqliteConnection, wanted: &Wanted) -> sqlx::Result<Option<SqliteRow>> {
-    sqlx::query("SELECT * FROM reservations WHERE order_id = ? AND line = ?")
-        .bind(&wanted.order_id)
-        .bind(wanted.line)
-        .fetch_optional(tx)
-        .await
-}
-
-/// What to say of an order line that is reserved already.
-///
-/// The same caller, key and payload can only meet its own row when the idempotency record has been
-/// forgotten: it is answered as it was the first time.
-fn again(row: &SqliteRow, wanted: &Wanted, by: Claimant<'_>) -> sqlx::Result<Reserved> {
-    let earlier = Reservation { status: "reserved".into(), ..to_reservation(row)? };
-    let own = row.try_get::<&str, _>("caller")? == by.caller;
-    let same_key = row.try_get::<&str, _>("idempotency_key")? == by.key;
-    if own && same_key && earlier.sku == wanted.sku && earlier.quantity == wanted.quantity {
-        return Ok(Reserved::Held(earlier));
+/// Two requests for lines of one order come one after the other. SQLite's write lock sees to that
+/// already.
+async fn hold_order(at: At<'_>, wanted: &Wanted) -> sqlx::Result<()> {
+    match at {
+        At::Sqlite(_) => Ok(()),
+        At::Postgres(connection) => {
+            let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+            sqlx::query(sql).bind(&wanted.order_id).execute(connection).await.map(drop)
+        }
     }
-    Ok(Reserved::Already { reservation_id: own.then_some(earlier.id) })
 }
 
-async fn take(tx: &mut SqliteConnection, wanted: &Wanted) -> sqlx::Result<bool> {
-    let taken = sqlx::query(
-        "UPDATE products SET available = available - ?2 WHERE sku = ?1 AND available >= ?2",
-    )
-    .bind(&wanted.sku)
-    .bind(wanted.quantity)
-    .execute(tx)
-    .await?;
-    Ok(taken.rows_affected() == 1)
+async fn order_line(at: At<'_>, wanted: &Wanted) -> sqlx::Result<Option<Earlier>> {
+    let sql = "SELECT id, order_id, line, sku, quantity, 'reserved', created_at,
+           caller, idempotency_key
+         FROM reservations WHERE order_id = $1 AND line = $2";
+    let (order, line) = (&wanted.order_id, i64::from(wanted.line));
+    let row: Option<EarlierRow> =
+        on!(at, c => sqlx::query_as(sql).bind(order).bind(line).fetch_optional(c).await)?;
+    let Some((id, order_id, line, sku, quantity, status, created_at, caller, key)) = row else {
+        return Ok(None);
+    };
+    let reservation = to_reservation((id, order_id, line, sku, quantity, status, created_at))?;
+    Ok(Some(Earlier { reservation, caller, key }))
 }
 
-async fn insert(
-    tx: &mut SqliteConnection,
-    wanted: &Wanted,
-    by: Claimant<'_>,
-) -> sqlx::Result<Reservation> {
-    sqlx::query(
-        "INSERT INTO reservations (id, order_id, line, sku, quantity, caller, idempotency_key, fence)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
-    )
-    .bind(Uuid::now_v7().to_string())
-    .bind(&wanted.order_id)
-    .bind(wanted.line)
-    .bind(&wanted.sku)
-    .bind(wanted.quantity)
-    .bind(by.caller)
-    .bind(by.key)
-    .bind(signed(by.fence)?)
-    .try_map(|row: SqliteRow| to_reservation(&row))
-    .fetch_one(tx)
-    .await
+/// An order line that is reserved already.
+struct Earlier {
+    reservation: Reservation,
+    caller: String,
+    key: String,
 }
 
-fn to_reservation(row: &SqliteRow) -> sqlx::Result<Reservation> {
-    Ok(Reservation {
-        id: row.try_get("id")?,
-        order_id: row.try_get("order_id")?,
-        line: row.try_get("line")?,
-        sku: row.try_get("sku")?,
-        quantity: row.try_get("quantity")?,
-        status: row.try_get("status")?,
-        created_at: row.try_get("created_at")?,
-    })
+impl Earlier {
+    /// What to say of it.
+    ///
+    /// The same caller, key and payload can only meet its own row when the idempotency record has
+    /// been forgotten: it is answered as it was the first time.
+    fn again(self, wanted: &Wanted, by: Claimant<'_>) -> Reserved {
+        let Self { reservation, caller, key } = self;
+        let own = caller == by.caller;
+        let same = reservation.sku == wanted.sku && reservation.quantity == wanted.quantity;
+        if own && key == by.key && same {
+            return Reserved::Held(reservation);
+        }
+        Reserved::Already { reservation_id: own.then_some(reservation.id) }
+    }
+}
+
+async fn take(at: At<'_>, wanted: &Wanted) -> sqlx::Result<bool> {
+    let sql = "UPDATE products SET available = available - $2
+         WHERE sku = $1 AND available >= $2";
+    let (sku, quantity) = (&wanted.sku, i64::from(wanted.quantity));
+    let taken = on!(at, c => {
+        let done = sqlx::query(sql).bind(sku).bind(quantity).execute(c).await;
+        done.map(|done| done.rows_affected())
+    })?;
+    Ok(taken == 1)
+}
+
+async fn insert(at: At<'_>, wanted: &Wanted, by: Claimant<'_>) -> sqlx::Result<Reservation> {
+    let sql = "INSERT INTO reservations
+           (id, order_id, line, sku, quantity, caller, idempotency_key, fence)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         RETURNING id, order_id, line, sku, quantity, status, created_at";
+    let id = Uuid::now_v7().to_string();
+    let (line, quantity) = (i64::from(wanted.line), i64::from(wanted.quantity));
+    let fence = signed(by.fence)?;
+    let row: Row = on!(at, c => {
+        sqlx::query_as(sql)
+            .bind(id)
+            .bind(&wanted.order_id)
+            .bind(line)
+            .bind(&wanted.sku)
+            .bind(quantity)
+            .bind(by.caller)
+            .bind(by.key)
+            .bind(fence)
+            .fetch_one(c)
+            .await
+    })?;
+    to_reservation(row)
+}
+
+/// A reservation as both databases give it.
+type Row = (String, String, i64, String, i64, String, String);
+/// The same, with its caller and key.
+type EarlierRow = (String, String, i64, String, i64, String, String, String, String);
+
+fn to_reservation(row: Row) -> sqlx::Result<Reservation> {
+    let (id, order_id, line, sku, quantity, status, created_at) = row;
+    let small =
+        |number: i64| u32::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()));
+    let (line, quantity) = (small(line)?, small(quantity)?);
+    Ok(Reservation { id, order_id, line, sku, quantity, status, created_at })
 }

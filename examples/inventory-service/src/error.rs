@@ -41,6 +41,15 @@ impl StartError {
         Self { what: format!("{what}: {}", path.display()), mend, source }
     }
 
+    /// The database server cannot be used. Its URL is shown without the password.
+    pub fn server(url: &str, source: impl Into<BoxError>) -> Self {
+        Self {
+            what: format!("cannot use the database {}", without_password(url)),
+            mend: "start it, look at its log, or choose another --database",
+            source: source.into(),
+        }
+    }
+
     /// A setting is wrong.
     pub fn setting(what: &str, mend: &'static str, source: impl Into<BoxError>) -> Self {
         Self { what: what.to_owned(), mend, source: source.into() }
@@ -60,6 +69,17 @@ impl Error for StartError {
     }
 }
 
+/// A URL as it may be shown: what stands between `://` and `@` is the user's name and password.
+fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "(not a URL)".to_owned();
+    };
+    match rest.rsplit_once('@') {
+        Some((_, place)) => format!("{scheme}://…@{place}"),
+        None => format!("{scheme}://{rest}"),
+    }
+}
+
 /// SQLite's primary result code, wherever in the chain it stands.
 fn sqlite_code(error: &(dyn Error + 'static)) -> Option<u32> {
     let chain = std::iter::successors(Some(error), |&error| error.source());
@@ -74,3 +94,16 @@ const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
 const CORRUPT: u32 = 11;
 const NOT_A_DATABASE: u32 = 26;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        let shown = without_password("postgres://shop:s3cret@db:5432/stock");
+        assert_eq!(shown, "postgres://…@db:5432/stock");
+        assert_eq!(without_password("postgres://db/stock"), "postgres://db/stock");
+        assert_eq!(without_password("s3cret"), "(not a URL)");
+    }
+}

@@ -1,43 +1,46 @@
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aplomb_chaos::{Chaos, Event};
 use aplomb_core::BoxError;
 use aplomb_deadline::DeadlineLayer;
-use aplomb_idempotency::IdempotencyLayer;
-use aplomb_idempotency_sqlx::SqliteStore;
-use aplomb_idempotency_sqlx::sqlite::Pools;
+use aplomb_idempotency::{Claim, IdempotencyLayer, Store};
 use aplomb_telemetry::OperationMetrics;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use axum::serve::Listener;
 use http::Request;
-use sqlx::{Sqlite, Transaction};
 use tower::{Layer, Service};
 
+use crate::database::{Database, Tables};
 use crate::metrics::Metrics;
+use crate::records::Records;
 use crate::routes::{BODY_MAX, audit, operations, products, reservations};
 use crate::serve::{self, Limits};
-use crate::{Config, StartError, Tokens, auth, database, replays};
+use crate::{Config, Points, StartError, Tokens, auth, replays};
 
 /// The Inventory Service, its database open. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Inventory {
     app: Arc<App>,
-    keys: IdempotencyLayer<SqliteStore, OperationMetrics>,
+    keys: IdempotencyLayer<Arc<Records>, OperationMetrics>,
+    transactional: bool,
     limits: Limits,
 }
 
 /// What handlers share.
 #[derive(Debug)]
 pub(crate) struct App {
-    pub(crate) pools: Pools,
-    store: SqliteStore,
+    pub(crate) database: Database,
+    store: Arc<Records>,
+    pub(crate) points: Points,
     pub(crate) chaos: Chaos<Told>,
     pub(crate) metrics: Metrics,
     tokens: Arc<Tokens>,
@@ -52,27 +55,31 @@ impl Inventory {
     ///
     /// # Errors
     ///
-    /// [`StartError`] when the directory cannot be written to, or the database is in use elsewhere
-    /// or damaged; it says what to do.
+    /// [`StartError`] when the directory cannot be written to, the database is in use elsewhere,
+    /// damaged or out of reach, or the store of keys cannot be used; it says what to do.
     pub async fn open(config: Config) -> Result<Self, StartError> {
-        let (pools, store) = database::open(&config.data).await?;
+        let database = Database::open(&config.place, &TABLES).await?;
+        let store = Arc::new(Records::open(&config.keys, &database).await?);
         let metrics = Metrics::new();
-        let keys = IdempotencyLayer::new(store.clone())
-            .transactional()
+        let keys = IdempotencyLayer::new(Arc::clone(&store))
             .lease(config.lease)
             .keep(config.keep)
+            // The rows remember a key for ever: they answer when its record has been forgotten.
+            .retire(Duration::ZERO)
             .body_cap(BODY_MAX)
             .observe(metrics.reservations());
         let chaos = config.chaos_seed.map_or_else(Chaos::new, Chaos::seeded);
         let app = App {
-            pools,
+            database,
             store,
+            points: config.points,
             chaos: chaos.observe(tell as Told),
             metrics,
             tokens: Arc::new(config.tokens),
             stopping: AtomicBool::new(false),
         };
-        Ok(Self { app: Arc::new(app), keys, limits: config.limits })
+        let transactional = config.keys.are_transactional();
+        Ok(Self { app: Arc::new(app), keys, transactional, limits: config.limits })
     }
 
     /// Its faults: another handle on the knobs of `/chaos`.
@@ -84,11 +91,10 @@ impl Inventory {
     pub fn router(&self) -> Router {
         let app = &self.app;
         let noted = from_fn_with_state(Arc::clone(app), replays::note);
-        let reserve = post(reservations::reserve).route_layer(self.keys.clone()).route_layer(noted);
         let faulty = Router::new()
             .route("/products/{sku}", put(products::put))
             .route("/products/{sku}/availability", get(products::availability))
-            .route("/inventory/reservations", reserve)
+            .route("/inventory/reservations", self.reserve().route_layer(noted))
             .route(
                 "/inventory/reservations/{id}",
                 get(reservations::get).delete(reservations::release),
@@ -111,6 +117,20 @@ impl Inventory {
             .method_not_allowed_fallback(operations::not_so)
             .layer(DefaultBodyLimit::max(BODY_MAX))
             .with_state(Arc::clone(app))
+    }
+
+    /// The route that reserves. A record beside the rows commits with them; one elsewhere may be
+    /// missing for what was done, and then the rows are asked.
+    fn reserve(&self) -> MethodRouter<Arc<App>> {
+        if self.transactional {
+            return self.keys.clone().transactional().post(reservations::reserve);
+        }
+        let app = Arc::clone(&self.app);
+        let recovered = self.keys.clone().recover(move |claim: Claim| {
+            let app = Arc::clone(&app);
+            async move { reservations::recover(&app, claim.caller(), claim.key()).await }
+        });
+        post(reservations::reserve_apart).route_layer(recovered)
     }
 
     /// The whole service: an error it answers means that the connection is to be cut.
@@ -138,7 +158,7 @@ impl Inventory {
         };
         tokio::select! {
             _ = serve::serve(listener, self.service(), self.limits, stop) => {}
-            never = database::sweep(&self.app.store) => match never {},
+            never = sweep(&self.app.store) => match never {},
         }
         let left = self.keys.drain().wait(self.limits.drain).await;
         if left > 0 {
@@ -155,8 +175,7 @@ impl Inventory {
     /// Closes the database once its connections are given back. Calls made later are answered 503.
     pub async fn close(&self) {
         self.app.store.close().await;
-        self.app.pools.writer.close().await;
-        self.app.pools.reader.close().await;
+        self.app.database.close().await;
     }
 }
 
@@ -166,18 +185,31 @@ fn is_faulty(request: &Request<Body>) -> bool {
     path.starts_with("/products/") || path.starts_with("/inventory/reservations")
 }
 
+/// Forgets expired keys, for ever.
+async fn sweep(store: &Records) -> Infallible {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Err(error) = store.sweep(SWEEP_MOST).await {
+            tracing::warn!(%error, "expired keys could not be swept");
+        }
+    }
+}
+
 fn tell(event: &Event) {
     tracing::debug!(?event, "chaos");
 }
 
 impl App {
-    /// A transaction that may write from its first statement on: it never has to be upgraded, so
-    /// it never meets another writer half-way.
-    pub(crate) async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
-        self.pools.writer.begin_with("BEGIN IMMEDIATE").await
-    }
-
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 }
+
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// Few enough that a sweep holds the writer for milliseconds.
+const SWEEP_MOST: usize = 500;
+
+static TABLES: Tables = Tables {
+    sqlite: sqlx::migrate!("migrations/sqlite"),
+    postgres: sqlx::migrate!("migrations/postgres"),
+};

@@ -23,13 +23,15 @@
 mod answer;
 mod auth;
 mod config;
-mod database;
+pub mod database;
 mod db;
 mod domain;
 mod error;
 mod inventory;
 mod ledger;
 mod metrics;
+mod points;
+mod records;
 mod replays;
 mod routes;
 pub mod serve;
@@ -38,6 +40,9 @@ mod upload;
 
 pub use answer::{Refused, json};
 pub use config::Config;
+pub use database::Place;
 pub use error::StartError;
 pub use inventory::Inventory;
+pub use points::{Point, Points};
+pub use records::{Keys, Records};
 pub use tokens::{Tokens, TokensError};

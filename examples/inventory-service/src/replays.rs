@@ -11,6 +11,7 @@ use axum::response::Response;
 
 use crate::inventory::App;
 use crate::ledger;
+use crate::points::Point;
 
 /// Goes around the idempotency layer. A replay whose note cannot be written is answered all the
 /// same: its effect was noted when it was made.
@@ -21,7 +22,9 @@ pub(crate) async fn note(
     next: Next,
 ) -> Response {
     let key = Key::of(request.headers(), Bare::Taken).ok().flatten();
+    let headers = request.headers().clone();
     let response = next.run(request).await;
+    app.points.reach(Point::BeforeResponse, &headers);
     if !response.headers().contains_key(REPLAYED) {
         return response;
     }
@@ -36,7 +39,7 @@ pub(crate) async fn note(
 
 impl App {
     async fn note_replay(&self, caller: &str, key: &str) -> sqlx::Result<()> {
-        let mut connection = self.pools.writer.acquire().await?;
-        ledger::note_replay(&mut connection, caller, key).await
+        let mut writer = self.database.writer().await?;
+        ledger::note_replay(writer.at(), caller, key).await
     }
 }

@@ -2,6 +2,7 @@
 
 mod invariants;
 mod mixed;
+mod outage;
 mod report;
 mod scenarios;
 
@@ -15,7 +16,8 @@ use self::report::Report;
 use self::scenarios::Stage;
 use crate::cli::Check;
 use crate::out;
-use crate::services::Services;
+use crate::place::Ground;
+use crate::services::{Plan, Services};
 use crate::shutdown::Shutdown;
 use crate::trouble::Trouble;
 
@@ -26,12 +28,17 @@ pub(crate) async fn run(check: Check, data: Option<&Path>) -> Result<bool, Troub
     let data = data.or(directory.as_ref().map(TempDir::path));
     let data = data.expect("there is a directory of our own when none was chosen");
     let shutdown = Shutdown::listen()?;
-    let services = Services::start(0, data, Some(check.seed)).await?;
+    let (rows, records) = (check.database.clone(), check.idempotency_store.clone());
+    let ground = Ground::prepare(rows, records, data).await?;
+    let inventories = usize::try_from(check.inventories).unwrap_or_default();
+    let plan = Plan { port: 0, data, seed: Some(check.seed), ground: &ground, inventories };
+    let services = Services::start(plan).await?;
     let report = tokio::select! {
-        report = play(&services, data, check) => report,
+        report = play(&services, data, &ground, &check) => report,
         () = shutdown.asked() => Err(Trouble::new("the check was stopped")),
     };
     services.stop().await?;
+    drop(ground);
     drop(directory);
     let report = report?;
     if check.json {
@@ -42,13 +49,20 @@ pub(crate) async fn run(check: Check, data: Option<&Path>) -> Result<bool, Troub
     Ok(report.passed())
 }
 
-async fn play(services: &Services, data: &Path, check: Check) -> Result<Report, Trouble> {
+async fn play(
+    services: &Services,
+    data: &Path,
+    ground: &Ground,
+    check: &Check,
+) -> Result<Report, Trouble> {
     let end = time::now() + Duration::from_secs(check.seconds);
-    let stage = Stage::open(services, data, check.seed).await?;
-    let mut report = Report::new(check.seed, check.seconds);
+    let stage = Stage::open(services, data, ground, check.seed).await?;
+    let mut report = Report::new(check.seed, check.seconds, ground.guarantee());
     report.add(stage.last_item().await?);
     report.add(stage.rush().await?);
     report.add(stage.clicks_again().await?);
+    let left = end.saturating_duration_since(time::now());
+    report.add(stage.outage((left / 2).clamp(OUTAGE_MIN, OUTAGE_MAX)).await?);
     let left = end.saturating_duration_since(time::now());
     report.add(stage.mixed(left.max(MIXED_MIN)).await?);
     stage.close().await;
@@ -65,5 +79,8 @@ fn temporary() -> Result<TempDir, Trouble> {
     })
 }
 
+/// Long enough for several open times, as far as there is time.
+const OUTAGE_MIN: Duration = Duration::from_secs(3);
+const OUTAGE_MAX: Duration = Duration::from_secs(12);
 /// However little the other scenarios leave, this much trouble is always made.
 const MIXED_MIN: Duration = Duration::from_secs(1);

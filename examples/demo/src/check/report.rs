@@ -9,12 +9,13 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Report {
     seed: u64,
     seconds: u64,
+    guarantee: &'static str,
     scenarios: Vec<Scenario>,
 }
 
 impl Report {
-    pub(crate) fn new(seed: u64, seconds: u64) -> Self {
-        Self { seed, seconds, scenarios: Vec::new() }
+    pub(crate) fn new(seed: u64, seconds: u64, guarantee: &'static str) -> Self {
+        Self { seed, seconds, guarantee, scenarios: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, scenario: Scenario) {
@@ -31,6 +32,7 @@ impl Report {
         json!({
             "seed": self.seed,
             "seconds": self.seconds,
+            "guarantee": self.guarantee,
             "passed": self.passed(),
             "scenarios": scenarios,
         })
@@ -54,7 +56,7 @@ impl fmt::Display for Report {
             }
         }
         let (seed, verdict) = (self.seed, if self.passed() { "pass" } else { "FAIL" });
-        writeln!(f, "{verdict}  seed {seed}")
+        writeln!(f, "{verdict}  seed {seed}; {}", self.guarantee)
     }
 }
 
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn one_wrong_figure_fails_the_whole_report() {
-        let mut report = Report::new(7, 1);
+        let mut report = Report::new(7, 1, "as promised");
         let mut fine = Scenario::new("fine");
         fine.expect("duplicates", 0, 0);
         report.add(fine);

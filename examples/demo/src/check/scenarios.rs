@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use super::invariants::Ledger;
 use super::report::Scenario;
 use crate::client::{Answer, Client};
+use crate::place::Ground;
 use crate::services::Services;
 use crate::trouble::Trouble;
 
@@ -28,13 +29,14 @@ impl<'a> Stage<'a> {
     pub(crate) async fn open(
         services: &'a Services,
         data: &Path,
+        ground: &Ground,
         seed: u64,
     ) -> Result<Self, Trouble> {
         Ok(Self {
             services,
             seed,
             run: super::super::fresh_name(),
-            ledger: Mutex::new(Ledger::open(data).await?),
+            ledger: Mutex::new(Ledger::open(data, &ground.place).await?),
         })
     }
 

@@ -18,8 +18,8 @@ pub(crate) async fn figures(State(app): State<Arc<App>>, query: Asked) -> Answer
     let Some(sku) = query.get("sku") else {
         return Err(bad_field("sku", "sku is missing; ask for ?sku=…").into());
     };
-    let mut reader = app.pools.reader.acquire().await?;
-    let found = ledger::audit(&mut reader, sku).await?;
+    let mut reader = app.database.reader().await?;
+    let found = ledger::audit(reader.at(), sku).await?;
     Ok(ok(&found.ok_or_else(|| unknown_sku(sku))?))
 }
 
@@ -33,8 +33,8 @@ pub(crate) async fn events(
     let query = asked(query)?;
     let key = query.get("key").map(String::as_str);
     let caller = (!is_backoffice(&principal)).then(|| principal.as_str());
-    let mut reader = app.pools.reader.acquire().await?;
-    let events = ledger::events(&mut reader, key, caller).await?;
+    let mut reader = app.database.reader().await?;
+    let events = ledger::events(reader.at(), key, caller).await?;
     Ok(ok(&json!({ "events": events })))
 }
 

@@ -25,9 +25,9 @@ pub(crate) async fn put(
     check_name("sku", &sku)?;
     let stock = parse_stock(&whole(body)?)?;
     app.chaos.latency().await;
-    let mut tx = app.begin().await?;
-    db::set_stock(&mut tx, &sku, stock, principal.as_str()).await?;
-    let now = db::availability(&mut tx, &sku).await?;
+    let mut tx = app.database.begin().await?;
+    db::set_stock(tx.at(), &sku, stock, principal.as_str()).await?;
+    let now = db::availability(tx.at(), &sku).await?;
     tx.commit().await?;
     Ok(ok(&now))
 }
@@ -39,7 +39,7 @@ pub(crate) async fn availability(
 ) -> Answer {
     let sku = name(path)?;
     app.chaos.latency().await;
-    let mut reader = app.pools.reader.acquire().await?;
-    let found = db::availability(&mut reader, &sku).await?;
+    let mut reader = app.database.reader().await?;
+    let found = db::availability(reader.at(), &sku).await?;
     Ok(ok(&found.ok_or_else(|| unknown_sku(&sku))?))
 }

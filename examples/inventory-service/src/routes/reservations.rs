@@ -1,20 +1,23 @@
 use std::sync::Arc;
 
 use aplomb_core::{Principal, Problem};
-use aplomb_idempotency::{Claim, Recorded, Refusal};
-use aplomb_idempotency_sqlx::{complete_and_commit, sqlite};
+use aplomb_idempotency::{Claim, Recorded, Recovered, Refusal};
+use aplomb_idempotency_sqlx::sqlite;
 use axum::Extension;
+use axum::body::Body;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::name;
 use crate::answer::{Answer, json, ok, unknown_reservation, unknown_sku};
+use crate::database::Tx;
 use crate::db::{self, Claimant, Reserved};
 use crate::domain::{Reservation, Wanted};
 use crate::inventory::App;
+use crate::points::Point;
 
 /// `POST /inventory/reservations`: holds stock for an order line.
 ///
@@ -22,13 +25,58 @@ use crate::inventory::App;
 pub(crate) async fn reserve(
     State(app): State<Arc<App>>,
     claim: Claim,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Recorded, Refusal> {
-    let wanted = Wanted::parse(&body)?;
+    let (tx, response) = effect(&app, &claim, &headers, &body).await?;
+    let recorded = tx.record(&claim, response).await?;
+    app.points.reach(Point::AfterRecord, &headers);
+    Ok(recorded)
+}
+
+/// The same where the records of keys lie elsewhere: the rows commit, and the layer records the
+/// answer after that. What happens when the process dies in between, [`recover`] says.
+pub(crate) async fn reserve_apart(
+    State(app): State<Arc<App>>,
+    claim: Claim,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response<Body>, Refusal> {
+    let (tx, response) = effect(&app, &claim, &headers, &body).await?;
+    tx.commit().await.map_err(failed)?;
+    app.points.reach(Point::AfterRecord, &headers);
+    Ok(response.map(Body::from))
+}
+
+/// What became of a claim whose process died: the business key knows.
+pub(crate) async fn recover(app: &App, caller: &str, key: &str) -> Recovered {
+    let found = async {
+        let mut reader = app.database.reader().await?;
+        db::reserved_under(reader.at(), caller, key).await
+    };
+    match found.await {
+        Ok(Some(reservation)) => Recovered::Applied(created(&reservation)),
+        Ok(None) => Recovered::NotApplied,
+        Err(error) => {
+            tracing::warn!(%error, "what became of a claim could not be read");
+            Recovered::DontKnow
+        }
+    }
+}
+
+/// The effect, not yet committed, and what is answered once it is.
+async fn effect(
+    app: &App,
+    claim: &Claim,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<(Tx, Response<Bytes>), Refusal> {
+    let wanted = Wanted::parse(body)?;
     app.chaos.latency().await;
-    let mut tx = app.begin().await.map_err(failed)?;
+    app.points.reach(Point::BeforeEffect, headers);
+    let mut tx = app.database.begin().await.map_err(failed)?;
     let by = Claimant { caller: claim.caller(), key: claim.key(), fence: claim.fence().get() };
-    let response = match db::reserve(&mut tx, &wanted, by).await.map_err(failed)? {
+    let response = match db::reserve(tx.at(), &wanted, by).await.map_err(failed)? {
         Reserved::Held(reservation) => created(&reservation),
         Reserved::OutOfStock { available } => out_of_stock(&wanted, available).into_response(),
         Reserved::Already { reservation_id } => already(&wanted, reservation_id).into_response(),
@@ -37,7 +85,8 @@ pub(crate) async fn reserve(
             return Err(unknown_sku(&wanted.sku).into());
         }
     };
-    Ok(complete_and_commit(&claim, tx, response).await?)
+    app.points.reach(Point::AfterEffect, headers);
+    Ok((tx, response))
 }
 
 /// `GET /inventory/reservations/{id}`.
@@ -48,8 +97,8 @@ pub(crate) async fn get(
 ) -> Answer {
     let id = name(path)?;
     app.chaos.latency().await;
-    let mut reader = app.pools.reader.acquire().await?;
-    let found = db::reservation(&mut reader, &id, principal.as_str()).await?;
+    let mut reader = app.database.reader().await?;
+    let found = db::reservation(reader.at(), &id, principal.as_str()).await?;
     Ok(ok(&found.ok_or_else(unknown_reservation)?))
 }
 
@@ -61,8 +110,8 @@ pub(crate) async fn release(
 ) -> Answer {
     let id = name(path)?;
     app.chaos.latency().await;
-    let mut tx = app.begin().await?;
-    let known = db::release(&mut tx, &id, principal.as_str()).await?;
+    let mut tx = app.database.begin().await?;
+    let known = db::release(tx.at(), &id, principal.as_str()).await?;
     tx.commit().await?;
     if !known {
         return Err(unknown_reservation().into());

@@ -1,7 +1,7 @@
 //! What operators see and turn: health, metrics, chaos, and messages of a start that failed.
 
 use crate::support::{Ask, BACKOFFICE, Directory, Service, problem};
-use aplomb_inventory_service::{Inventory, serve};
+use aplomb_inventory_service::{Inventory, Place, serve};
 
 #[tokio::test]
 async fn probes_need_no_token() {
@@ -128,7 +128,7 @@ async fn a_directory_that_cannot_be_made_says_what_to_do() {
     let file = directory.path().join("file");
     std::fs::write(&file, "in the way").unwrap();
     let mut config = directory.config();
-    config.data = file.join("data");
+    config.place = Place::File(file.join("data").join("inventory.db"));
     let error = Inventory::open(config).await.unwrap_err().to_string();
     assert!(error.starts_with("cannot write to the data directory "), "{error}");
     assert!(error.ends_with("choose another one with --data-dir"), "{error}");
