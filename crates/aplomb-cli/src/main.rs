@@ -1,8 +1,11 @@
 //! The aplomb command.
 
 mod failure;
+mod init;
 mod lab;
+mod lint;
 mod output;
+mod paint;
 mod progress;
 mod run;
 
@@ -20,6 +23,11 @@ struct Aplomb {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Writes a policy file: asks the six questions for one operation of one dependency
+    Init(Box<init::Args>),
+    /// Checks a policy file, and prints its decision sheets
+    #[command(after_help = lint::EXIT_CODES)]
+    Lint(lint::Args),
     /// What would this policy do with ten thousand clients?
     Lab {
         #[command(subcommand)]
@@ -28,8 +36,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Command::Lab { command } = Aplomb::parse().command;
-    match lab::run(&command) {
+    let result = match Aplomb::parse().command {
+        Command::Init(args) => init::run(&args),
+        Command::Lint(args) => lint::run(&args),
+        Command::Lab { command } => lab::run(&command),
+    };
+    match result {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("error: {failure}");
