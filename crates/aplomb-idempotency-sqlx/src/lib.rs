@@ -1,4 +1,4 @@
-//! Idempotency records on SQLite and Postgres, committed in the caller's transaction.
+//! Idempotency records in a SQL database, committed in the caller's transaction.
 //!
 //! A record that is written after the effect can be lost between the two: the process dies, the
 //! caller retries, and the effect happens twice. Here the record lies in the database that the

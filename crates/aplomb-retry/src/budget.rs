@@ -50,6 +50,15 @@ impl Budget {
         Self { shared: Arc::new(Shared { terms, account }) }
     }
 
+    /// What this one holds and asks now, on other terms: for policies that change at run time.
+    ///
+    /// The two are strangers from here on; calls under way settle with the one that they began with.
+    #[must_use]
+    pub fn on(&self, terms: Terms) -> Self {
+        let account = Account(self.shared.account.load(Ordering::Relaxed)).capped(&terms);
+        Self { shared: Arc::new(Shared { terms, account: AtomicU64::new(account.0) }) }
+    }
+
     /// A call succeeded at its first try.
     #[inline]
     pub fn deposit(&self) {
@@ -226,6 +235,12 @@ impl Account {
         let held = self.held().saturating_add(paid);
         let held = if held < terms.cap { held } else { terms.cap };
         Self::of(held, self.doublings(), self.last_retry_succeeded())
+    }
+
+    /// On terms that allow it to hold less.
+    #[must_use]
+    pub const fn capped(self, terms: &Terms) -> Self {
+        self.give_back(terms, 0)
     }
 
     /// How many retries at the lowest price it holds.

@@ -27,6 +27,16 @@ pub enum RetryEvent {
         /// Whether it counts as a success.
         success: bool,
     },
+    /// The call failed and ends here, since the layer only observes; else it would have been sent
+    /// again after a wait.
+    WouldRetry {
+        /// The attempt that failed.
+        failed: Attempt,
+        /// How it failed.
+        failure: Failure,
+        /// How long it would have waited.
+        wait: Duration,
+    },
     /// The call failed, finally.
     Refused {
         /// The last attempt.
@@ -35,5 +45,13 @@ pub enum RetryEvent {
         failure: Failure,
         /// Why there was no other.
         reason: Reason,
+    },
+    /// The call was dropped before it ended.
+    Abandoned {
+        /// The last attempt that was sent.
+        attempt: Attempt,
+        /// Whether its time was up, so that it was a deadline outside that ended it. Else its caller
+        /// hung up, which says nothing about the dependency.
+        timed_out: bool,
     },
 }

@@ -35,6 +35,7 @@ pub(crate) struct Settings {
     pub(crate) body_cap: usize,
     pub(crate) keep_records: bool,
     pub(crate) owner: Option<&'static str>,
+    pub(crate) only_observes: bool,
 }
 
 impl RetryLayer {
@@ -46,6 +47,7 @@ impl RetryLayer {
             body_cap: BODY_CAP,
             keep_records: false,
             owner: None,
+            only_observes: false,
         };
         let (purse, dice) = (budget.into(), Dice::from_entropy());
         let policy = Policy { settings, purse, dice, classify: HttpClassifier, observer: () };
@@ -73,6 +75,13 @@ impl<C, O> RetryLayer<C, O> {
         self
     }
 
+    /// Waits no longer than this for what a layer inside holds back: an open circuit, a dependency
+    /// that is left alone. Zero waits for none of them; the caller then hears at once.
+    pub fn longest_pause(mut self, pause: Duration) -> Self {
+        self.policy.settings.rules.longest_pause = pause;
+        self
+    }
+
     /// No bound on the total time but the one that the request inherited.
     pub fn unlimited_total(mut self) -> Self {
         self.policy.settings.rules.total = None;
@@ -95,6 +104,22 @@ impl<C, O> RetryLayer<C, O> {
     /// carries one may be repeated.
     pub fn honours_keys(mut self) -> Self {
         self.policy.settings.rules.honours_keys = true;
+        self
+    }
+
+    /// Declares that the operation only reads, whatever the method of its requests: a POST may then
+    /// be repeated without a key.
+    pub fn only_reads(mut self) -> Self {
+        self.policy.settings.rules.only_reads = true;
+        self
+    }
+
+    /// Decides and tells, and sends nothing again: a call ends with its first answer, as it came.
+    ///
+    /// What would have been sent again is paid for, so that the events say what the budget would have
+    /// allowed: give it a budget that nobody else spends.
+    pub fn observe_only(mut self) -> Self {
+        self.policy.settings.only_observes = true;
         self
     }
 

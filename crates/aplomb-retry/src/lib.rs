@@ -40,6 +40,7 @@
 //! | [total](RetryLayer::total), looked at when an attempt fails | 3 s |
 //! | [backoff](RetryLayer::backoff) | full jitter, 50 ms doubling to 5 s |
 //! | [longest pushback obeyed](Rules::longest_pushback) | 60 s |
+//! | [longest pause waited for](RetryLayer::longest_pause), of an open circuit or a paced dependency | 60 s |
 //! | [body cap](RetryLayer::body_cap) | 64 KiB |
 //! | [keys honoured](RetryLayer::honours_keys) | no |
 //!
@@ -94,6 +95,7 @@ mod rules;
 mod running;
 mod service;
 mod sync;
+mod withdraw;
 
 pub use budget::{Account, Budget, Cost, Sent, Terms, Withdrawal};
 pub use budgets::{Budgets, Purse};

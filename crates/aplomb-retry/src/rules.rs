@@ -24,8 +24,12 @@ pub struct Rules {
     pub backoff: Backoff,
     /// A server that asks for a longer wait than this is not waited for.
     pub longest_pushback: Duration,
+    /// A pause of our own making, such as an open circuit's, is waited for up to this long.
+    pub longest_pause: Duration,
     /// Whether the operation is declared to honour idempotency keys.
     pub honours_keys: bool,
+    /// Whether the operation is declared to read only, whatever its method.
+    pub only_reads: bool,
 }
 
 impl Default for Rules {
@@ -36,7 +40,9 @@ impl Default for Rules {
             least_useful: Duration::from_millis(1),
             backoff: Backoff::interactive(),
             longest_pushback: Duration::from_secs(60),
+            longest_pause: Duration::from_secs(60),
             honours_keys: false,
+            only_reads: false,
         }
     }
 }
@@ -76,7 +82,7 @@ impl Rules {
         let wait = self.allow(progress, failure, body, now, rng)?;
         let cost = progress.cost(&failure);
         let withdrawal = budget.withdraw(cost).ok_or(Reason::Budget)?;
-        progress.free_spent |= cost == Cost::FREE;
+        progress.free_spent |= failure.stale_connection;
         Ok(Again { wait, withdrawal })
     }
 
@@ -123,7 +129,10 @@ impl Rules {
     fn is_safe(&self, call: Call, failure: FailureKind) -> bool {
         match call.safety {
             Safety::Idempotent => true,
-            Safety::Unsafe => failure == FailureKind::Unsent || call.keyed && self.honours_keys,
+            Safety::Unsafe => {
+                let declared = self.only_reads || call.keyed && self.honours_keys;
+                declared || failure == FailureKind::Unsent
+            }
         }
     }
 
@@ -134,8 +143,9 @@ impl Rules {
         rng: &mut Rng,
     ) -> Result<Duration, Reason> {
         let delays = progress.delays.get_or_insert_with(|| self.backoff.delays());
+        let longest = if failure.held_back { self.longest_pause } else { self.longest_pushback };
         match failure.pushback {
-            Pushback::After(floor) if floor > self.longest_pushback => Err(Reason::Time),
+            Pushback::After(floor) if floor > longest => Err(Reason::Time),
             Pushback::After(floor) => Ok(delays.next_after(floor, rng)),
             _ if failure.stale_connection && !progress.free_spent => Ok(Duration::ZERO),
             _ => Ok(delays.next(rng)),
@@ -205,9 +215,11 @@ impl Progress {
         self.attempt = self.attempt.next();
     }
 
-    /// What a retry after this failure costs: the first stale connection of a call is free.
+    /// What a retry after this failure costs: the first stale connection of a call is free, and so
+    /// is what a layer inside held back, since nobody has been asked anything yet.
     pub const fn cost(&self, failure: &Failure) -> Cost {
-        if failure.stale_connection && !self.free_spent { Cost::FREE } else { Cost::of(failure) }
+        let is_free = failure.held_back || failure.stale_connection && !self.free_spent;
+        if is_free { Cost::FREE } else { Cost::of(failure) }
     }
 }
 

@@ -22,7 +22,13 @@ pub(crate) struct Running<K, C, O> {
     pub(crate) policy: Arc<Policy<C, O>>,
     // Only a call that failed once pays for the room.
     pub(crate) failed: Option<Box<Failed>>,
+    // Tells the observer when the call is dropped; nothing once it has ended. A pointer, since a drop
+    // knows no more of an observer than that it is one.
+    pub(crate) unfinished: Option<Tell<O>>,
 }
+
+/// How an observer is told.
+pub(crate) type Tell<O> = fn(&O, &RetryEvent);
 
 /// What a call carries once an attempt of it has failed.
 pub(crate) struct Failed {
@@ -78,6 +84,7 @@ impl<K, C, O> Running<K, C, O> {
     where
         O: Observe<RetryEvent>,
     {
+        self.unfinished = None;
         let success = outcome == Outcome::Success;
         match &mut self.failed {
             None if success => self.budget().deposit(),
@@ -106,8 +113,10 @@ impl<K, C, O> Running<K, C, O> {
     {
         let mut failed =
             self.failed.take().unwrap_or_else(|| Box::new(Failed::first(self.call, self.deadline)));
-        // A key in flight elsewhere says nothing about the dependency's health.
-        if let Some(sent) = failed.sent.take().filter(|_| failure.kind != FailureKind::Pending) {
+        // A key in flight elsewhere says nothing about the dependency's health, nor does a call that
+        // a layer inside held back.
+        let votes = failure.kind != FailureKind::Pending && !failure.held_back;
+        if let Some(sent) = failed.sent.take().filter(|_| votes) {
             sent.failed();
         }
         if self.is_owned_elsewhere(&result) {
@@ -122,14 +131,25 @@ impl<K, C, O> Running<K, C, O> {
         }
         self.failed = Some(failed);
         match next {
+            Ok((wait, next)) if self.policy.settings.only_observes => {
+                // Spent as if it were sent; how it would have ended, nobody knows.
+                drop(next.withdrawal.sent());
+                let event = RetryEvent::WouldRetry { failed: attempt, failure, wait };
+                self.policy.observer.observe(&event);
+                Settled::Done(result)
+            }
             Ok((wait, next)) => {
                 let event = RetryEvent::Waiting { failed: attempt, failure, wait };
                 self.policy.observer.observe(&event);
                 Settled::Again { wait, next, rest: result.ok().map(Answer::into_rest) }
             }
             Err(reason) => {
+                self.unfinished = None;
                 let event = RetryEvent::Refused { attempt, failure, reason };
                 self.policy.observer.observe(&event);
+                if self.policy.settings.only_observes {
+                    return Settled::Done(result);
+                }
                 if reason.is_exhaustion() {
                     owner::exhausted();
                 }
@@ -186,6 +206,7 @@ impl<K, C, O> Running<K, C, O> {
         C: Classify<R>,
         O: Observe<RetryEvent>,
     {
+        self.unfinished = None;
         let (attempt, reason) = (self.attempt(), Reason::Permanent);
         let outcome = self.policy.classify.classify(self.call, Err(&*error));
         let failure = outcome.failure().unwrap_or(Failure::new(FailureKind::Permanent));
@@ -260,6 +281,26 @@ impl Failed {
     fn first(call: Call, deadline: Option<Deadline>) -> Self {
         let progress = Progress::new(call, deadline);
         Self { progress, sent: None, record: CallRecord::default() }
+    }
+}
+
+impl<K, C, O> Running<K, C, O> {
+    #[cold]
+    fn abandoned(&self, tell: Tell<O>) {
+        let deadline = self.deadline.or_else(Deadline::current);
+        let timed_out = deadline.is_some_and(|deadline| deadline.is_over(time::now()));
+        let event = RetryEvent::Abandoned { attempt: self.attempt(), timed_out };
+        tell(&self.policy.observer, &event);
+    }
+}
+
+/// A dropped future is a common end of a call: whoever counts calls must hear of it.
+impl<K, C, O> Drop for Running<K, C, O> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(tell) = self.unfinished {
+            self.abandoned(tell);
+        }
     }
 }
 

@@ -49,10 +49,10 @@ where
         let clone = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, clone);
 
-        let Settings { rules, body_cap, keep_records, owner } = &self.policy.settings;
+        let Settings { rules, body_cap, keep_records, owner, only_observes } = &self.policy.settings;
         let (call, wants_record) = (request.call(), *keep_records || request.wants_record());
         let budget = self.policy.purse.own(&request);
-        if let Some(owner) = owner {
+        if let (Some(owner), false) = (owner, only_observes) {
             claim(&mut request, owner);
         }
         // A call with one attempt keeps nothing for another and does not ask for the time.
@@ -60,8 +60,9 @@ where
         let deadline = if is_final { None } else { deadline(rules, &request) };
         let kept = if is_final { None } else { request.keep(*body_cap) };
         let attempt = ready.call(request);
-        let (policy, failed) = (Arc::clone(&self.policy), None);
-        let call = Running { kept, call, deadline, wants_record, budget, policy, failed };
+        let (policy, failed, unfinished) = (Arc::clone(&self.policy), None, Some(O::observe as _));
+        let call =
+            Running { kept, call, deadline, wants_record, budget, policy, failed, unfinished };
         ResponseFuture::new(attempt, ready, call)
     }
 }

@@ -73,6 +73,36 @@ proptest! {
     }
 
     #[test]
+    fn what_a_layer_inside_held_back_costs_nothing(seed: u64, wait in 0_u64..100_000, held in 0_u32..20) {
+        let budget = Budget::new(Terms::earning(Ratio::ZERO).cap(20).initial(held));
+        let (rules, now, mut rng) = (Rules::default(), time::now(), Rng::seeded(seed));
+        let mut progress = rules.begin(call(&Method::POST, false), None, now);
+        let failure = Failure::held_back().pushback(Pushback::After(ms(wait)));
+        match rules.judge(&mut progress, failure, BodyIs::Kept, now, &mut rng, &budget) {
+            Ok(again) => {
+                prop_assert!(again.wait >= ms(wait) && again.wait < ms(3_000));
+                let _sent = again.withdrawal.sent();
+            }
+            Err(reason) => prop_assert!(reason == Reason::Time && wait > 2_000),
+        }
+        prop_assert_eq!(budget.balance().to_string(), held.to_string());
+    }
+
+    #[test]
+    fn a_pause_of_our_own_making_is_waited_for_no_longer_than_told(seed: u64, wait in 0_u64..2_000) {
+        let budget = Budget::new(Terms::earning(Ratio::ZERO));
+        let mut rules = Rules::default();
+        rules.longest_pause = ms(500);
+        let mut rng = Rng::seeded(seed);
+        let mut granted = |failure: Failure| {
+            let mut progress = rules.begin(call(&Method::GET, false), None, time::now());
+            let failure = failure.pushback(Pushback::After(ms(wait)));
+            rules.judge(&mut progress, failure, BodyIs::Kept, time::now(), &mut rng, &budget).is_ok()
+        };
+        prop_assert_eq!(granted(Failure::held_back()), wait <= 500);
+    }
+
+    #[test]
     fn in_an_outage_a_budget_grants_less_than_it_holds(held in 1_u32..100) {
         let budget = Budget::new(Terms::earning(Ratio::percent(20)).cap(held));
         let mut granted = 0;
