@@ -64,7 +64,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Self::Lent(permit) = self {
-            permit.release();
+            permit.take_back();
         }
     }
 }

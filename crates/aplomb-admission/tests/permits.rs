@@ -102,3 +102,21 @@ async fn a_route_with_a_limit_of_its_own_keeps_the_routers_permit_too() {
     kept.lock().unwrap().take();
     assert_eq!(running(), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_route_whose_answer_is_there_leaves_the_router_its_own_permit() {
+    let (router, route) = (AdmissionLayer::new(10), AdmissionLayer::new(1));
+    let (router_handle, route_handle) = (router.handle(), route.handle());
+    let handler = route.layer(service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(done()) }));
+    let between = service_fn(|request: Request<Body>| {
+        let (handler, router, route) = (handler.clone(), &router_handle, &route_handle);
+        async move {
+            let answer = handler.oneshot(request).await;
+            let running = (router.snapshot().running, route.snapshot().running);
+            assert_eq!(running, (1, 0), "what stands between them still works");
+            answer
+        }
+    });
+    router.layer(between).oneshot(Request::default()).await.unwrap();
+    assert_eq!(router_handle.snapshot().running, 0);
+}

@@ -152,6 +152,23 @@ async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
         .await
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_only_observes_tells_and_lets_nobody_wait() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let keep = Arc::clone(&heard);
+    let layer = layer().observe_only();
+    let layer = layer.observe(move |event: &BackoffEvent| keep.lock().unwrap().push(*event));
+    let stock = Stock::new([(503, Some(10))]);
+    let begun = time::now();
+    for _ in 0..2 {
+        send(&layer, &stock, get()).await.unwrap();
+    }
+    assert_eq!((time::now() - begun, stock.arrivals().len()), (Duration::ZERO, 2));
+    let (paused, would) =
+        (BackoffEvent::Paused { pause: secs(10) }, BackoffEvent::WouldWait { left: secs(10) });
+    assert_eq!(*heard.lock().unwrap(), [paused, would]);
+}
+
 fn send<O: aplomb_core::Observe<BackoffEvent> + Clone + 'static>(
     layer: &BackoffLayer<aplomb_core::HttpClassifier, O>,
     stock: &Stock,

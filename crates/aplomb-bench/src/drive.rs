@@ -21,6 +21,11 @@ impl Driver {
         Self { runtime }
     }
 
+    /// Runs what an item needs before its calls.
+    pub(crate) fn wait_for<F: Future>(&self, work: F) -> F::Output {
+        self.runtime.block_on(work)
+    }
+
     /// Makes `calls` calls with a fresh request each.
     pub(crate) fn drive<Req, S: Service<Req>>(
         &self,

@@ -1,14 +1,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aplomb_admission::AdmissionLayer;
+use aplomb_circuit_breaker::CircuitBreakerLayer;
 use aplomb_core::Dice;
 use aplomb_deadline::DeadlineLayer;
 use aplomb_retry::{Budget, RetryLayer};
 use http::{Method, Request, Response};
 use tower::Layer;
+use tower::limit::ConcurrencyLimitLayer;
 use tower::retry::budget::{Budget as _, TpsBudget};
 use tower::retry::{Policy, RetryLayer as TowerRetryLayer};
 use tower::timeout::TimeoutLayer;
+use tower_resilience_circuitbreaker::{
+    CircuitBreakerHandle, CircuitBreakerLayer as PeerBreakerLayer, DefaultClassifier,
+};
 
 use crate::drive::Driver;
 use crate::inner::{Body, Later, Prompt, request};
@@ -89,6 +95,52 @@ pub const ITEMS: &[Item] = &[
             driver.drive(&mut DeadlineLayer::total(SECOND).layer(Later), read, calls);
         },
     ),
+    // failsafe adds 332 instructions, of which 0.6 is the limit and 80 the goal; it draws on a second
+    // version of rand, so what it comes to is told as a share of a peer that can stand here.
+    item("tower-resilience-breaker", "bare", None, |driver, calls| {
+        driver.drive(&mut peer_breaker().layer(Prompt), read, calls);
+    }),
+    item(
+        "breaker",
+        "bare",
+        Some(beside("tower-resilience-breaker", 0.16, 0.05)),
+        |driver, calls| {
+            driver.drive(&mut CircuitBreakerLayer::default().layer(Prompt), read, calls);
+        },
+    ),
+    item(
+        "breaker-keyed",
+        "bare",
+        Some(beside("tower-resilience-breaker", 0.55, 0.12)),
+        |driver, calls| {
+            let keyed = CircuitBreakerLayer::default().per_authority();
+            driver.drive(&mut keyed.layer(Prompt), read, calls);
+        },
+    ),
+    item("tower-resilience-breaker-open", "bare", None, |driver, calls| {
+        let (layer, handle) = peer_breaker_with_handle();
+        driver.wait_for(handle.force_open());
+        driver.drive(&mut layer.layer(Prompt), read, calls);
+    }),
+    item(
+        "breaker-open",
+        "bare",
+        Some(beside("tower-resilience-breaker-open", 0.32, 0.0)),
+        |driver, calls| {
+            let layer = CircuitBreakerLayer::default();
+            layer.handle().force_open();
+            driver.drive(&mut layer.layer(Prompt), read, calls);
+        },
+    ),
+    item("tower-limit", "bare", None, |driver, calls| {
+        driver.drive(&mut ConcurrencyLimitLayer::new(PLACES as usize).layer(Prompt), read, calls);
+    }),
+    item("admission", "bare", Some(beside("tower-limit", 5.6, 1.0)), |driver, calls| {
+        driver.drive(&mut AdmissionLayer::new(PLACES).layer(Prompt), read, calls);
+    }),
+    item("bulkhead", "bare", Some(beside("tower-limit", 1.8, 1.0)), |driver, calls| {
+        driver.drive(&mut AdmissionLayer::outbound(PLACES).layer(Prompt), read, calls);
+    }),
 ];
 
 const fn bare(name: &'static str, run: fn(&Driver, u64)) -> Item {
@@ -160,4 +212,16 @@ impl<E> Policy<Request<Body>, Response<Body>, E> for TowerPolicy {
     }
 }
 
+fn peer_breaker() -> PeerBreakerLayer {
+    peer_breaker_with_handle().0
+}
+
+/// Its defaults, whose window is a number of calls.
+fn peer_breaker_with_handle() -> (PeerBreakerLayer, CircuitBreakerHandle<DefaultClassifier>) {
+    let built = PeerBreakerLayer::builder().build_with_handle();
+    built.expect("its defaults are sound")
+}
+
+/// Never used up by one call at a time.
+const PLACES: u32 = 100;
 const SECOND: Duration = Duration::from_secs(1);

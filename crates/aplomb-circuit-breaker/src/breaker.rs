@@ -257,5 +257,5 @@ impl Breaker {
 }
 
 pub(crate) fn whole_millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(MILLIS_MAX)
+    u64::try_from(time.as_millis()).unwrap_or(MILLIS_MAX).min(MILLIS_MAX)
 }

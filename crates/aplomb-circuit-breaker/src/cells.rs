@@ -6,7 +6,7 @@ use aplomb_core::time::{Duration, Instant};
 use dashmap::DashMap;
 
 use crate::breaker::Breaker;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 /// The circuits of the keys that were used last.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(crate) struct Cell {
     used: AtomicU64,
     passed: AtomicU64,
     failed: AtomicU64,
+    is_forgotten: AtomicBool,
 }
 
 impl Cells {
@@ -71,6 +72,7 @@ impl Cells {
         let surplus = all.len().saturating_sub(most);
         all.truncate(surplus + (most / 8).max(1));
         for cell in &all {
+            cell.is_forgotten.store(true, Ordering::Relaxed);
             self.known.remove(&cell.key);
         }
         all
@@ -92,7 +94,13 @@ impl Cell {
     fn new(key: Arc<str>, number: u64, now: Instant) -> Self {
         let (used, passed, failed) =
             (AtomicU64::new(0), AtomicU64::new(NEVER), AtomicU64::new(NEVER));
-        Self { key, breaker: Breaker::new(now), number, used, passed, failed }
+        let is_forgotten = AtomicBool::new(false);
+        Self { key, breaker: Breaker::new(now), number, used, passed, failed, is_forgotten }
+    }
+
+    /// Whether its key has another circuit by now, or none: calls that are still out hold this one.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.is_forgotten.load(Ordering::Relaxed)
     }
 
     fn used_at(&self, millis: u64) {

@@ -119,6 +119,8 @@ impl Circuits {
             return;
         };
         let change = cell.breaker.settle(&terms.settings, held.of_cell(), now, ended, dice);
+        // What becomes of a circuit that its key no longer has is nobody's state.
+        let change = change.filter(|_| !cell.is_forgotten());
         self.announce(Circuit::Of(&cell.key), change, observer);
         let Whole::Parent(parent) = &terms.whole else { return };
         let vote = Vote::of(ended, &parent.trip, || whole.took(now));
@@ -173,6 +175,10 @@ impl Circuits {
         dice: &Dice,
         observer: &O,
     ) {
+        if permit.generation != self.whole.word().generation() {
+            // Late: it takes no vote from its cell either.
+            return;
+        }
         let passed = match vote {
             Vote::None => None,
             Vote::Passed { .. } => Some(true),

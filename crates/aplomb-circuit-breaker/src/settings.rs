@@ -35,6 +35,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The level after one more probe that failed. One that would lengthen nothing is not counted: it
+    /// would have to be forgotten before anything gets shorter.
+    pub(crate) fn raised(&self, level: u32) -> u32 {
+        let ceiling = |level: u32| self.open_for.ceiling(level.saturating_add(1));
+        let next = level.saturating_add(1);
+        if ceiling(next) > ceiling(level) { next } else { level }
+    }
+
     /// How long the dependency is left alone at this level; longer when it asked for more.
     pub(crate) fn open_time(&self, level: u32, pushback: Pushback, dice: &Dice) -> Duration {
         let mut rng = dice.roll();

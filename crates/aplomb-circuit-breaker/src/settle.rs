@@ -177,7 +177,7 @@ impl Breaker {
                 Vote::Passed { slow: true } | Vote::Failed { .. } => {
                     let ramp = ramp.lost();
                     if by_run || settings.trip.ends_ramp(ramp.failed, ramp.succeeded) {
-                        let level = word.level() + 1;
+                        let level = settings.raised(word.level());
                         let open_for = settings.open_time(level, vote.pushback(), dice);
                         let until = self.millis_after(now, open_for);
                         let change =

@@ -65,11 +65,14 @@ impl Tag {
     }
 
     /// Whether it comes after `other`, though both numbers may have wrapped around.
+    ///
+    /// No call comes so late that it is behind by more than [`LATE_MAX`]: what seems to be has waited
+    /// for half of all ticks, and is ahead.
     #[expect(clippy::cast_possible_wrap, reason = "what is behind is negative")]
     const fn is_after(self, other: Self) -> bool {
         match self.tick.wrapping_sub(other.tick) as i32 {
             0 => self.generation.wrapping_sub(other.generation) as i8 > 0,
-            ahead => ahead > 0,
+            ahead => ahead > 0 || ahead < -LATE_MAX,
         }
     }
 
@@ -149,6 +152,8 @@ fn bump_slowly(slot: &AtomicU64, tag: Tag) {
 /// More than the window has buckets: a power of two is found by a mask, and fills two cache lines.
 const SLOTS: usize = 16;
 const COUNT_MAX: u64 = (1 << 24) - 1;
+/// A minute of the shortest buckets.
+const LATE_MAX: i32 = 1 << 16;
 
 #[cfg(all(test, not(aplomb_loom)))]
 mod tests {
@@ -170,6 +175,15 @@ mod tests {
         window.passed(place(u32::MAX), 0);
         window.passed(place(3), 0);
         assert_eq!(window.tally(tag(3)).calls, 2);
+    }
+
+    #[test]
+    fn a_slot_that_was_left_for_half_of_all_ticks_is_begun_anew() {
+        let window = Window::new();
+        window.failed(tag(3));
+        let later = tag(3 + (1 << 31) + 16);
+        window.failed(later);
+        assert_eq!(window.tally(later).failed, 1);
     }
 
     #[test]

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use aplomb_circuit_breaker::{CircuitBreakerLayer, State, Trip};
 use aplomb_core::{BoxError, Dice, Ratio, Rng};
 use bytes::Bytes;
-use common::{Heard, call_to, count, ms, secs};
+use common::{Heard, call_to, count, get, ms, secs};
 use http::{Request, Response};
 use http_body_util::Full;
-use tower::{Layer, service_fn};
+use tower::{Layer, ServiceExt, service_fn};
 
 type Body = Full<Bytes>;
 
@@ -144,6 +144,60 @@ async fn a_key_that_was_forgotten_starts_anew() {
     }
     assert_eq!(call_to(&service, "http://shard-1/").await, "200");
     assert_eq!(call_to(&service, "http://shard-0/").await, "502");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_circuit_that_was_forgotten_is_not_heard_of_again() {
+    let heard = Heard::default();
+    let layer = layer().per_authority().keys_max(1).observe(heard.clone());
+    let service = layer.layer(slow_to_fail());
+    let late = (0..20).map(|_| service.clone().oneshot(get("http://shard-0/later")));
+    let late: Vec<_> = late.map(tokio::spawn).collect();
+    tokio::task::yield_now().await;
+    assert_eq!(call_to(&service, "http://shard-1/").await, "502");
+    for call in late {
+        assert_eq!(call.await.unwrap().unwrap().status(), 502);
+    }
+    // The circuit that its key has now is closed: nothing may say that it is open.
+    assert_eq!(layer.handle().of("shard-0").snapshot().state, State::Closed);
+    assert_eq!(heard.take(), ["shard-0 forgotten"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_result_takes_no_vote_from_its_cell() {
+    let layer = layer().per_authority().with_parent();
+    let (service, handle) = (layer.layer(slow_to_fail()), layer.handle());
+    let late = (0..20).map(|shard| get(&format!("http://shard-{shard}/later")));
+    let late: Vec<_> = late.map(|it| tokio::spawn(service.clone().oneshot(it))).collect();
+    tokio::task::yield_now().await;
+    // The parent begins anew: what went out before has no vote on it.
+    handle.force_closed();
+    handle.automatic();
+    for call in late {
+        assert_eq!(call.await.unwrap().unwrap().status(), 502);
+    }
+    assert_eq!(handle.snapshot().failed, 0);
+    for shard in 0..20 {
+        assert_eq!(call_to(&service, &format!("http://shard-{shard}/")).await, "502");
+    }
+    assert_eq!(handle.snapshot().state, State::Open, "twenty cells failed");
+}
+
+/// Fails every call: those to `/later` after ten milliseconds.
+fn slow_to_fail() -> impl tower::Service<
+    Request<Body>,
+    Response = Response<Body>,
+    Error = BoxError,
+    Future = impl Future<Output = common::Answer> + Send,
+> + Clone
++ Send
++ 'static {
+    service_fn(|request: Request<Body>| async move {
+        if request.uri().path() == "/later" {
+            tokio::time::sleep(ms(10)).await;
+        }
+        Ok::<_, BoxError>(Response::builder().status(502).body(Body::default())?)
+    })
 }
 
 fn layer() -> CircuitBreakerLayer {

@@ -309,7 +309,8 @@ impl Model {
                 let windows = u32::try_from((self.now - since) / 10_000).unwrap();
                 self.level.saturating_sub(windows)
             }
-            _ => (self.level + 1).min(31),
+            // From then on it is sixty seconds.
+            _ => (self.level + 1).min(6),
         };
         let ceiling =
             Backoff::equal(Duration::from_secs(1), Duration::from_secs(60)).ceiling(self.level + 1);

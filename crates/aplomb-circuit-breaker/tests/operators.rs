@@ -155,3 +155,15 @@ async fn a_snapshot_tells_how_it_stands() {
 fn layer() -> CircuitBreakerLayer {
     CircuitBreakerLayer::new(Trip::default()).dice(Dice::seeded(7))
 }
+
+#[tokio::test(start_paused = true)]
+async fn other_rules_keep_what_was_counted() {
+    let stock = Dependency::that(Does::Answers(500));
+    let patient = CircuitBreakerLayer::new(Trip::default().failures_in_a_row(8));
+    let service = patient.layer(stock.clone());
+    calls(&service, 3).await;
+    let strict = patient.trip(Trip::default().failures_in_a_row(4));
+    let service = strict.layer(stock.clone());
+    calls(&service, 1).await;
+    assert_eq!(strict.handle().snapshot().state, State::Open);
+}

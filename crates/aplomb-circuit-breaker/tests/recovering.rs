@@ -358,3 +358,42 @@ fn recover(breaker: &Breaker, settings: &Settings, now: Instant) {
         breaker.settle(settings, permit, now, Ended::With(Outcome::Success), &Dice::seeded(1));
     }
 }
+
+#[test]
+fn a_long_outage_is_forgotten_as_fast_as_a_short_one() {
+    let (settings, dice, start) = (Settings::default(), Dice::seeded(7), time::now());
+    let (breaker, mut now) = (Breaker::new(start), start);
+    let ends = |now, outcome| {
+        let (permit, _) = breaker.admit(&settings, now).unwrap();
+        breaker.settle(&settings, permit, now, Ended::With(outcome), &dice)
+    };
+    let refused = Outcome::Failure(Failure::new(FailureKind::Unsent));
+    let outage = |now| (0..5).find_map(|_| ends(now, refused)).unwrap().open_for;
+    now += outage(now) + ms(1);
+    for _ in 0..40 {
+        now += ends(now, refused).unwrap().open_for + ms(1);
+    }
+    for _ in 0..31 {
+        ends(now, Outcome::Success);
+    }
+    assert_eq!(breaker.state(), State::Closed);
+    // Sixty seconds at most before; two windows without an outage make a quarter of it.
+    now += secs(20);
+    let open_for = outage(now);
+    assert!(open_for <= secs(16), "{open_for:?}");
+}
+
+#[test]
+fn a_lease_may_be_as_long_as_can_be_said() {
+    let mut settings = Settings::default();
+    settings.lease = std::time::Duration::from_millis(u64::MAX);
+    let (breaker, now, dice) = (Breaker::new(time::now()), time::now(), Dice::seeded(7));
+    for _ in 0..5 {
+        let (permit, _) = breaker.admit(&settings, now).unwrap();
+        let refused = Outcome::Failure(Failure::new(FailureKind::Unsent));
+        breaker.settle(&settings, permit, now, Ended::With(refused), &dice);
+    }
+    let later = now + secs(2);
+    assert!(breaker.admit(&settings, later).is_ok());
+    assert!(breaker.admit(&settings, later).is_err());
+}

@@ -67,8 +67,8 @@ pub struct HeldPermit {
 }
 
 impl HeldPermit {
-    /// Puts a permit into a request's extensions. For the layer that lends it: the answer releases
-    /// it if nobody took it.
+    /// Puts a permit into a request's extensions. For the layer that lends it: it
+    /// [takes it back](Self::take_back) if nobody took it.
     pub fn put(permit: Permit, extensions: &mut Extensions) -> Self {
         let outer = extensions.get::<Self>().cloned().map(Box::new);
         let held = Self { permit: Arc::new(Mutex::new(Some(permit))), outer };
@@ -93,6 +93,14 @@ impl HeldPermit {
     /// Gives the permit back now, if nobody took it.
     pub fn release(&self) {
         drop(self.take());
+    }
+
+    /// Takes back what [`put`](Self::put) lent, if nobody took it, and leaves what was lent further out
+    /// to its own layer. For the layer that lent it, when its response future is over.
+    pub fn take_back(&self) {
+        // Given back outside of the lock: whoever waits for it may be woken by that.
+        let permit = self.lock().take();
+        drop(permit);
     }
 
     /// Whether it was neither taken nor released yet.

@@ -201,13 +201,17 @@ impl<F, C, O> Call<F, C, O> {
         result: &mut Result<R, BoxError>,
     ) -> Option<Result<R::Output, BoxError>> {
         let watch = self.watch.take()?;
+        let stands_in = |response: &R| Degraded::of(response.extensions()).is_some();
+        if self.intent == Intent::Read && result.as_ref().is_ok_and(stands_in) {
+            // Another layer's word, not the dependency's: nothing is learnt about what is kept.
+            return None;
+        }
         let tee = match result {
             Ok(response) => {
                 let length = response.least_length();
-                let is_degraded = Degraded::of(response.extensions()).is_some();
                 let seen = (response.status(), response.headers());
                 let tee = watch.settle(&self.asked, ended, Some(seen));
-                tee.filter(|tee| !is_degraded && tee.has_room(length))
+                tee.filter(|tee| tee.has_room(length))
             }
             Err(_) => watch.settle(&self.asked, ended, None),
         };

@@ -66,6 +66,21 @@ async fn a_stale_answer_is_served_where_old_is_safe_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_layer_inside_stood_in_for_evicts_nothing() {
+    let (stock, last_good) = (Stock::says(|_| answer(200, "5")), LastGood::new(seconds(60)));
+    let no_number =
+        Computed::new(DegradedKind::Approximate, |_| Ok(Response::new("about five".into())));
+    let inside = FallbackLayer::new(no_number).on(Condition::Upstream).layer(stock.clone());
+    let service = FallbackLayer::last_good(last_good).layer(inside);
+    send(&service, get("/mugs")).await.unwrap();
+    stock.now_says(|_| answer(502, "broken"));
+    assert_eq!(text(&send(&service, get("/mugs")).await.unwrap()), "about five");
+    // The one inside has nothing to say to this.
+    stock.now_says(|_| Err(NotBefore::new(SECOND).into()));
+    assert_eq!(text(&send(&service, get("/mugs")).await.unwrap()), "5");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_word_that_old_is_safe_nothing_stale_is_served() {
     let stock = Stock::says(|_| answer(200, "5"));
     let service = FallbackLayer::last_good(LastGood::new(seconds(2))).layer(stock.clone());

@@ -52,6 +52,20 @@ async fn a_thousand_callers_share_one_failure_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_wants_nothing_kept_gets_what_the_source_says_now() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let refreshed = refreshed(Arc::clone(&asked), |_| response(200, "7", None));
+    let service = layer(LastGood::new(seconds(2)), refreshed).layer(Stock::says(|_| down()));
+    send(&service, get("/mugs")).await.unwrap();
+    for (asks, wanted) in [(2, "no-cache"), (3, "max-age=0")] {
+        sleep(ms(100)).await;
+        let request = header(get("/mugs"), "cache-control", wanted);
+        let served = send(&service, request).await.unwrap();
+        assert_eq!((text(&served), asked.load(Ordering::Relaxed)), ("7", asks), "{wanted}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_source_said_is_kept_while_it_is_fresh() {
     let asked = Arc::new(AtomicU32::new(0));
     let refreshed = refreshed(Arc::clone(&asked), |_| response(200, "7", None));

@@ -109,6 +109,40 @@ pub async fn complete_in<C: Recording + ?Sized>(
 
 /// Records the answer to `claim` in `transaction` and commits it.
 ///
+/// It takes a transaction that a pool has begun. One within another is a savepoint, which commits
+/// nothing for good: complete in it with [`complete_in`], and commit the outer one.
+///
+/// ```
+/// # use aplomb_idempotency::{Claim, Recorded};
+/// # use aplomb_idempotency_sqlx::{Recording, complete_in};
+/// # use sqlx::{Connection, Database, Pool};
+/// async fn work<D: Database<Connection: Recording>>(
+///     claim: &Claim,
+///     pool: Pool<D>,
+/// ) -> Result<Recorded, Box<dyn std::error::Error>> {
+///     let mut outer = pool.begin().await?;
+///     let mut savepoint = outer.begin().await?;
+///     let recorded = complete_in(claim, &mut *savepoint, http::Response::default()).await?;
+///     savepoint.commit().await?;
+///     outer.commit().await?;
+///     Ok(recorded)
+/// }
+/// ```
+///
+/// ```compile_fail,E0597
+/// # use aplomb_idempotency::{Claim, Recorded};
+/// # use aplomb_idempotency_sqlx::{Recording, complete_and_commit};
+/// # use sqlx::{Connection, Database, Pool};
+/// async fn work<D: Database<Connection: Recording>>(
+///     claim: &Claim,
+///     pool: Pool<D>,
+/// ) -> Result<Recorded, Box<dyn std::error::Error>> {
+///     let mut outer = pool.begin().await?;
+///     let savepoint = outer.begin().await?;
+///     Ok(complete_and_commit(claim, savepoint, http::Response::default()).await?)
+/// }
+/// ```
+///
 /// # Errors
 ///
 /// [`CompleteError::Lost`] when another claim has the key, [`CompleteError::Store`] when the
@@ -121,7 +155,7 @@ pub async fn complete_in<C: Recording + ?Sized>(
 /// in doubt. The layer's handlers are not cancelled.
 pub async fn complete_and_commit<D>(
     claim: &Claim,
-    mut transaction: Transaction<'_, D>,
+    mut transaction: Transaction<'static, D>,
     response: Response<Bytes>,
 ) -> Result<Recorded, CompleteError>
 where

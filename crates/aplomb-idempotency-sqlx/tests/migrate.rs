@@ -89,7 +89,7 @@ async fn on_sqlite_records_of_the_first_version_are_brought_along() {
     let record = store.get(done.identity.id()).await.unwrap().unwrap();
     let State::Completed { expires, retired_until, .. } = record.state else { panic!("it is") };
     assert_eq!(expires, retired_until);
-    let again = Begin { lapsed: Lapsed::RunAgain, ..running.clone() };
+    let again = Begin { lapsed: Lapsed::AtLeastOnce, ..running.clone() };
     let again = started(&store, &again).await;
     assert_eq!((again.attempt, again.after_lapse), (2, true));
     assert!(again.fence.get() > 2);

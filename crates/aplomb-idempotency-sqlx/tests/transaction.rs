@@ -20,6 +20,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use sqlx::Connection;
 use tower::ServiceExt;
 
 use common::proxy::{Cut, Proxy};
@@ -33,6 +34,7 @@ on_both! {
     a_zombies_transaction_is_refused_and_rolls_back,
     a_handler_overtaken_by_another_answers_with_the_others_answer,
     a_success_whose_transaction_was_dropped_does_not_get_out,
+    a_success_in_a_savepoint_of_a_transaction_that_was_dropped_does_not_get_out,
     a_success_that_its_handler_committed_gets_out,
     a_panic_rolls_back_and_the_key_runs_again,
     handlers_that_use_up_the_pool_keep_their_leases,
@@ -144,6 +146,21 @@ async fn a_success_whose_transaction_was_dropped_does_not_get_out<S: Shop>() {
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(String::from_utf8_lossy(answer.body()).contains(problems::NOT_RECORDED));
     assert_eq!(shop.reservations().await, 0);
+}
+
+async fn a_success_in_a_savepoint_of_a_transaction_that_was_dropped_does_not_get_out<S: Shop>() {
+    let shop = S::open().await;
+    let forgets = |claim: Claim, Extension(shop): Extension<S>| async move {
+        let mut outer = shop.reserve(claim.key()).await.map_err(failed)?;
+        let mut savepoint = outer.begin().await.map_err(failed)?;
+        let recorded = complete_in(&claim, &mut *savepoint, response()).await?;
+        savepoint.commit().await.map_err(failed)?;
+        Ok::<_, Refusal>(recorded)
+    };
+    let answer = send(app(&shop, forgets), "k".into()).await;
+    assert_eq!(shop.reservations().await, 0);
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(String::from_utf8_lossy(answer.body()).contains(problems::NOT_RECORDED));
 }
 
 async fn a_success_that_its_handler_committed_gets_out<S: Shop>() {

@@ -175,7 +175,7 @@ pub use record::{
     Begin, Begun, Fence, Held, Keep, Lapsed, Record, Settled, Started, State, Ticket, Timestamp,
 };
 pub use recorded::{CompleteError, Recorded, Refusal};
-pub use recover::Recovered;
+pub use recover::{RECOVER_MAX, Recovered};
 pub use seal::{Seal, Unsealable};
 pub use service::Idempotency;
 pub use store::{Store, StoreError};

@@ -65,11 +65,14 @@ fn judge_started(started: Started, begin: &Begin, now: Timestamp) -> Verdict {
     if !started.has_lapsed(now) {
         return Verdict::Answer(Begun::InFlight);
     }
-    match begin.lapsed {
-        Lapsed::RunAgain | Lapsed::Recover | Lapsed::AtLeastOnce => {
+    match (begin.lapsed, started.lapsed) {
+        // The route was declared transactional after that claim, whose effect may have happened.
+        (Lapsed::RunAgain, Lapsed::Unknown | Lapsed::Recover) | (Lapsed::Unknown, _) => {
+            Verdict::Doubt(doubt(started, now))
+        }
+        (Lapsed::RunAgain | Lapsed::Recover | Lapsed::AtLeastOnce, _) => {
             Verdict::Claim(Turn::after(started.attempt, true))
         }
-        Lapsed::Unknown => Verdict::Doubt(doubt(started, now)),
     }
 }
 

@@ -2,6 +2,7 @@ use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -38,14 +39,22 @@ impl Recover {
         Self(Arc::new(move |claim| Box::pin(hook(claim))))
     }
 
-    /// A hook that panics does not know.
+    /// A hook that panics does not know, and neither does one that takes longer than
+    /// [`RECOVER_MAX`].
     pub(crate) async fn ask(&self, claim: Claim) -> Recovered {
         let id = claim.id();
-        let asked = async { (self.0)(claim).await };
-        AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|_| {
-            tracing::error!(%id, "the recover hook panicked");
-            Recovered::DontKnow
-        })
+        let asked = AssertUnwindSafe(async { (self.0)(claim).await }).catch_unwind();
+        match tokio::time::timeout(RECOVER_MAX, asked).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) => {
+                tracing::error!(%id, "the recover hook panicked");
+                Recovered::DontKnow
+            }
+            Err(_) => {
+                tracing::error!(%id, "the recover hook did not answer within {RECOVER_MAX:?}");
+                Recovered::DontKnow
+            }
+        }
     }
 }
 
@@ -54,3 +63,7 @@ impl fmt::Debug for Recover {
         f.write_str("Recover(..)")
     }
 }
+
+/// How long a [`recover`](crate::IdempotencyLayer::recover) hook may take; after that it does not
+/// know. Its lease is renewed meanwhile, so a hook that hangs would keep its key for ever.
+pub const RECOVER_MAX: Duration = Duration::from_secs(30);

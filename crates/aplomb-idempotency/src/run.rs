@@ -95,10 +95,12 @@ where
         Ok(Answered::With(response))
     }
 
-    /// A claim whose answer was lost is asked for once more: the store knows its ticket again.
+    /// A claim whose answer was lost is asked for again, the store knowing its ticket: one that was
+    /// given and that nobody knows of would end in doubt, though no handler ran under it.
     async fn claim(&self) -> Result<Begun, StoreError> {
-        match self.shared.store.begin(&self.begin).await {
-            Err(error) if error.is_uncertain() => self.shared.store.begin(&self.begin).await,
+        let begin = || self.shared.store.begin(&self.begin);
+        match begin().await {
+            Err(error) if error.is_uncertain() => self.persist(begin).await,
             answered => answered,
         }
     }

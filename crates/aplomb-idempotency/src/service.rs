@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use aplomb_core::{BoxError, HeldPermit, Observe, Principal, Problem, RouteTemplate};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
@@ -102,7 +102,7 @@ impl<St, O: Observe<IdempotencyEvent>> Shared<St, O> {
             }
         };
         let route = RouteTemplate::of(&parts.extensions);
-        let route = route.as_ref().map_or(parts.uri.path(), RouteTemplate::as_str);
+        let route = route.as_ref().map_or(uri(parts).path(), RouteTemplate::as_str);
         Ok(Identity::new(scope, parts.method.clone(), route, key))
     }
 
@@ -139,12 +139,21 @@ impl<St, O: Observe<IdempotencyEvent>> Shared<St, O> {
         let chosen = &self.settings.fingerprinted;
         Begin {
             identity,
-            fingerprint: Fingerprint::of(&parts.method, &parts.uri, &parts.headers, chosen, body),
+            fingerprint: Fingerprint::of(&parts.method, uri(parts), &parts.headers, chosen, body),
             lease: self.settings.lease,
             lapsed: self.settings.lapsed,
             ticket: Ticket::unique(),
         }
     }
+}
+
+/// Where the request went to, whole: axum tells a nested router only what is left of it.
+fn uri(parts: &Parts) -> &Uri {
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::OriginalUri(uri)) = parts.extensions.get() {
+        return uri;
+    }
+    &parts.uri
 }
 
 /// The methods that HTTP itself does not make idempotent and that have an effect.

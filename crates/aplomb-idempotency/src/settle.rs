@@ -8,7 +8,7 @@ use http::Response;
 
 use crate::claim::Claim;
 use crate::keeper::Keeper;
-use crate::record::{Held, Lapsed, Settled, State};
+use crate::record::{Held, Lapsed, Record, Settled, State};
 use crate::recorded::Mark;
 use crate::run::{Reply, Run, Then};
 use crate::store::{Commit, Store, StoreError};
@@ -184,6 +184,11 @@ where
             Ok(record) => record,
             Err(error) => return self.store_failed(&error),
         };
+        // The key was given back and used for something else.
+        let is_ours = |record: &Record| record.fingerprint.matches(&self.begin.fingerprint);
+        if !record.as_ref().is_none_or(is_ours) {
+            return self.mismatch();
+        }
         match record.map(|record| record.state) {
             // Our own answer, from a transaction whose commit was in doubt, is no replay.
             Some(State::Completed { fence, answer, .. }) if fence == held.fence => {
@@ -194,7 +199,7 @@ where
         }
     }
 
-    async fn persist<T, F, Fut>(&self, step: F) -> Result<T, StoreError>
+    pub(crate) async fn persist<T, F, Fut>(&self, step: F) -> Result<T, StoreError>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, StoreError>>,

@@ -139,7 +139,7 @@ impl Waiters {
         let one_more = |count: usize| (count < most).then_some(count + 1);
         self.count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more).ok()?;
         let bell = Arc::clone(&self.bells.entry(id).or_default());
-        Some(Seat { waiters: Arc::clone(self), id, bell })
+        Some(Seat { bell, _place: Place { waiters: Arc::clone(self), id } })
     }
 
     /// Wakes those who wait for this key when it is dropped.
@@ -150,16 +150,21 @@ impl Waiters {
 
 /// A place among those who wait, given up by dropping it.
 struct Seat {
-    waiters: Arc<Waiters>,
-    id: RecordId,
+    // Dropped before the place, which looks whether anybody else still has it.
     bell: Arc<Notify>,
+    _place: Place,
 }
 
-impl Drop for Seat {
+struct Place {
+    waiters: Arc<Waiters>,
+    id: RecordId,
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         self.waiters.count.fetch_sub(1, Ordering::SeqCst);
-        // The map's own and this one: nobody else waits for the key.
-        self.waiters.bells.remove_if(&self.id, |_, bell| Arc::strong_count(bell) <= 2);
+        // The map's own alone: nobody else waits for the key.
+        self.waiters.bells.remove_if(&self.id, |_, bell| Arc::strong_count(bell) <= 1);
     }
 }
 
@@ -230,5 +235,23 @@ mod tests {
         assert_eq!(waiters.bells.len(), 1);
         drop(second);
         assert_eq!((waiters.bells.len(), waiters.count.load(Ordering::SeqCst)), (0, 0));
+    }
+
+    #[test]
+    fn seats_that_are_given_up_at_once_leave_nothing() {
+        let (waiters, id) = (Arc::new(Waiters::default()), RecordId::from_bytes([1; 32]));
+        for _ in 0..5_000 {
+            let together = std::sync::Barrier::new(2);
+            std::thread::scope(|threads| {
+                for seat in [waiters.enter(id, 2), waiters.enter(id, 2)] {
+                    let together = &together;
+                    threads.spawn(move || {
+                        together.wait();
+                        drop(seat);
+                    });
+                }
+            });
+            assert_eq!(waiters.bells.len(), 0);
+        }
     }
 }

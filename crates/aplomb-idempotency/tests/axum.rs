@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 mod common;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use aplomb_core::{Principal, Problem};
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt, service_fn};
 
 use common::{Counter, Heard};
 
@@ -41,6 +42,36 @@ async fn keys_belong_to_the_route_and_payloads_to_the_path() {
     assert_eq!(send(app.clone(), "/orders/1").await, (StatusCode::OK, false));
     // The same key on another path of the same route is the same key for another payload.
     assert_eq!(send(app, "/orders/2").await, (StatusCode::UNPROCESSABLE_ENTITY, false));
+}
+
+#[tokio::test]
+async fn what_a_nested_router_is_not_told_of_the_path_tells_payloads_apart_too() {
+    let runs = Counter::default();
+    let counts = async move |_: Claim| runs.add().to_string();
+    let tenants = Router::new()
+        .route("/orders", post(counts))
+        .route_layer(IdempotencyLayer::new(MemoryStore::new()))
+        .layer(Extension(Principal::new("shop")));
+    let app = Router::new().nest("/{tenant}", tenants);
+    assert_eq!(send(app.clone(), "/acme/orders").await, (StatusCode::OK, false));
+    assert_eq!(send(app, "/globex/orders").await.0, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn a_service_that_is_nested_twice_has_two_routes() {
+    let runs = Counter::default();
+    let counts = service_fn(move |_: Request<Body>| {
+        let run = runs.add();
+        async move { Ok::<_, Infallible>(Response::new(Body::from(run.to_string()))) }
+    });
+    let service = IdempotencyLayer::new(MemoryStore::new()).layer(counts);
+    let app = Router::new()
+        .nest_service("/payments", service.clone())
+        .nest_service("/refunds", service)
+        .layer(Extension(Principal::new("shop")));
+    assert_eq!(send(app.clone(), "/payments/1").await, (StatusCode::OK, false));
+    assert_eq!(send(app.clone(), "/refunds/1").await, (StatusCode::OK, false));
+    assert_eq!(send(app, "/payments/1").await, (StatusCode::OK, true));
 }
 
 #[tokio::test]

@@ -6,9 +6,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use aplomb_core::Dice;
+use aplomb_idempotency::operator::{Operator, Resolution};
 use aplomb_idempotency::store::{Commit, recorded};
 use aplomb_idempotency::{
-    Claim, IdempotencyEvent, IdempotencyLayer, Recorded, Refusal, Settled, Store, problems,
+    Claim, IdempotencyEvent, IdempotencyLayer, Lapsed, Recorded, Refusal, Settled, Store, problems,
 };
 use http::Request;
 use tokio::time::{advance, sleep};
@@ -102,6 +103,33 @@ async fn a_zombie_hears_of_its_loss_and_its_answer_is_not_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_zombie_is_not_told_the_answer_to_another_payload() {
+    let store = Faulty::default();
+    store.break_renewals(true);
+    let runs = Counter::default();
+    let service = layer(store.clone()).layer(service_fn(move |_: Request<Body>| {
+        let run = runs.add();
+        async move {
+            sleep(Duration::from_secs(if run == 1 { 60 } else { 0 })).await;
+            answer(201, format!("run {run}"))
+        }
+    }));
+    let zombie = tokio::spawn({
+        let service = service.clone();
+        async move { send(&service, post("k", "mug")).await }
+    });
+    sleep(Duration::from_secs(11)).await;
+    // An operator gives the key back, and it is used for something else.
+    let operator = Operator::new(store.clone(), "ada");
+    let record = operator.stuck(None, 1).await.unwrap().pop().unwrap();
+    let not_applied = Resolution::NotApplied { keep: Duration::from_secs(60) };
+    let resolved = operator.resolve(record.held(), not_applied, "its process was stopped").await;
+    assert_eq!(resolved.unwrap(), Settled::Done);
+    assert_eq!(send(&service, post("k", "cup")).await.body(), "run 2");
+    assert_eq!(problem(&zombie.await.unwrap()), problems::KEY_REUSED);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_claim_that_lapsed_outside_a_transaction_is_unknown() {
     let store = Faulty::default();
     let begin = store.die_after_claiming("k").await;
@@ -119,7 +147,7 @@ async fn a_claim_that_lapsed_outside_a_transaction_is_unknown() {
 #[tokio::test(start_paused = true)]
 async fn a_claim_that_lapsed_in_a_transactional_route_runs_again() {
     let store = Faulty::default();
-    let begin = store.die_after_claiming("k").await;
+    let begin = store.die_after_claiming_on(Lapsed::RunAgain, "k").await;
     let runs = Counter::default();
     let service = layer(store.clone()).transactional().layer(service_fn({
         let runs = runs.clone();
@@ -159,6 +187,16 @@ async fn an_answer_that_cannot_be_recorded_still_reaches_its_caller() {
 async fn a_claim_whose_answer_got_lost_is_not_lost() {
     let (store, runs) = (Faulty::default(), Counter::default());
     store.lose_next_claim();
+    let service = layer(store).layer(sleeps(runs.clone(), 0));
+    assert_eq!(send(&service, post("k", "mug")).await.status(), 201);
+    assert_eq!(runs.get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_got_lost_with_the_store_is_not_lost() {
+    let (store, runs) = (Faulty::default(), Counter::default());
+    store.lose_next_claim();
+    store.faults.lock().unwrap().failing_begins_after_loss = 2;
     let service = layer(store).layer(sleeps(runs.clone(), 0));
     assert_eq!(send(&service, post("k", "mug")).await.status(), 201);
     assert_eq!(runs.get(), 1);

@@ -57,6 +57,18 @@ impl LastGood {
         if asked.no_cache || asked.no_store || is_too_old {
             return None;
         }
+        self.by_its_age(answer, now, request)
+    }
+
+    /// The same for what was asked for on behalf of this very request: its caller wanted nothing that
+    /// was kept, and this was not.
+    pub(crate) fn by_its_age(
+        &self,
+        answer: Arc<Kept>,
+        now: Instant,
+        request: &Request<Missed>,
+    ) -> Option<Found> {
+        let age = answer.age(now);
         let is_old_safe = |is_safe: &Arc<SafeWhen>| is_safe(request);
         let judged = answer.rule.judge(age);
         let may_be_served = match judged {

@@ -27,6 +27,7 @@ pub(crate) struct Faults {
     pub(crate) failing_reads: usize,
     pub(crate) failing_sweeps: usize,
     pub(crate) claim_lost: bool,
+    pub(crate) failing_begins_after_loss: usize,
     pub(crate) corrupt: bool,
     pub(crate) reads: usize,
 }
@@ -46,6 +47,11 @@ impl Faulty {
 
     /// What a process leaves that is killed while its handler runs.
     pub(crate) async fn die_after_claiming(&self, key: &str) -> Begin {
+        self.die_after_claiming_on(Lapsed::Unknown, key).await
+    }
+
+    /// The same on a route that declares this.
+    pub(crate) async fn die_after_claiming_on(&self, lapsed: Lapsed, key: &str) -> Begin {
         let request = post(key, "mug");
         let scope = Scope::Principal(Principal::new("shop"));
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
@@ -53,7 +59,7 @@ impl Faulty {
             identity: Identity::new(scope, method.clone(), "/orders", Key::try_from(key).unwrap()),
             fingerprint: Fingerprint::of(method, uri, headers, &[], b"mug"),
             lease: Duration::from_secs(10),
-            lapsed: Lapsed::Unknown,
+            lapsed,
             ticket: Ticket::unique(),
         };
         assert!(matches!(self.store.begin(&begin).await, Ok(Begun::Claimed(_))));
@@ -71,7 +77,9 @@ impl Store for Faulty {
             fail(&mut faults.failing_begins)?;
         }
         let begun = self.store.begin(begin).await;
-        if std::mem::take(&mut self.faults.lock().unwrap().claim_lost) {
+        let mut faults = self.faults.lock().unwrap();
+        if std::mem::take(&mut faults.claim_lost) {
+            faults.failing_begins = faults.failing_begins_after_loss;
             return Err(StoreError::uncertain("the connection was cut"));
         }
         begun

@@ -72,6 +72,18 @@ pub(super) async fn a_lapsed_claim_is_unknown_unless_the_route_says_otherwise<S:
     assert_eq!(store.begin(&begin("other")).await.unwrap(), Begun::Unknown);
 }
 
+pub(super) async fn a_lapsed_claim_outside_a_transaction_stays_in_doubt_on_a_transactional_route<
+    S: Store,
+>(
+    store: &S,
+) {
+    for (key, lapsed) in [("unknown", Lapsed::Unknown), ("recover", Lapsed::Recover)] {
+        claim(store, &Begin { lapsed, lease: Duration::ZERO, ..begin(key) }).await;
+        let transactional = Begin { lapsed: Lapsed::RunAgain, ..begin(key) };
+        assert_eq!(store.begin(&transactional).await.unwrap(), Begun::Unknown, "{key}");
+    }
+}
+
 pub(super) async fn a_lease_that_ended_is_no_loss_while_nobody_claims<S: Store>(store: &S) {
     let held = claim(store, &Begin { lease: Duration::ZERO, ..begin("k") }).await;
     assert_eq!(store.renew(held, LONG).await.unwrap(), Settled::Done);

@@ -44,6 +44,10 @@ async fn check_claims<S: Store, F: Future<Output = S>>(make: &impl Fn() -> F) {
     claims::a_completed_record_never_changes(&make().await).await;
     claims::a_lapsed_claim_runs_again_and_its_zombie_changes_nothing(&make().await).await;
     claims::a_lapsed_claim_is_unknown_unless_the_route_says_otherwise(&make().await).await;
+    claims::a_lapsed_claim_outside_a_transaction_stays_in_doubt_on_a_transactional_route(
+        &make().await,
+    )
+    .await;
     claims::a_lease_that_ended_is_no_loss_while_nobody_claims(&make().await).await;
     claims::a_call_with_the_same_ticket_is_given_the_same_claim(&make().await).await;
     claims::a_released_key_takes_another_payload(&make().await).await;

@@ -120,8 +120,8 @@ where
                 let landed = asked.as_ref().map_or(Landed::Failed, Asked::landed);
                 let _ = leader.line.landed.set(landed.clone());
                 match asked {
-                    Ok(Asked::Alone(response)) => return Ok(response),
-                    _ => break landed,
+                    Ok(asked) => return answered(&last_good, asked, &request),
+                    Err(_) => break landed,
                 }
             }
             Joined::Follows(line) => {
@@ -131,10 +131,8 @@ where
                     // Whoever asked has gone.
                     None => {}
                     Some(Landed::Alone) => {
-                        return match ask(&last_good, source, &request, key).await? {
-                            Asked::Kept(answer) => serve(&last_good, answer, &request),
-                            Asked::Alone(response) => Ok(response),
-                        };
+                        let asked = ask(&last_good, source, &request, key).await?;
+                        return answered(&last_good, asked, &request);
                     }
                     Some(landed) => break landed.clone(),
                 }
@@ -204,7 +202,18 @@ where
     Ok(Asked::Kept(kept))
 }
 
-/// What the source said just now, which may have come with an age of its own.
+/// What the source said to this very request, which may have come with an age of its own.
+fn answered(last_good: &LastGood, asked: Asked, request: &Request<Missed>) -> Answered {
+    match asked {
+        Asked::Alone(response) => Ok(response),
+        Asked::Kept(answer) => {
+            let found = last_good.by_its_age(answer, time::now(), request).ok_or(Nothing)?;
+            Ok(last_good.serve(&found, *request.body()))
+        }
+    }
+}
+
+/// What the source said just now to another one.
 fn serve(last_good: &LastGood, answer: Arc<Kept>, request: &Request<Missed>) -> Answered {
     let found = last_good.by_the_rule(answer, time::now(), request).ok_or(Nothing)?;
     Ok(last_good.serve(&found, *request.body()))
