@@ -322,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn on_other_terms_it_keeps_its_balance_and_its_price() {
+        let budget = Budget::percent(20);
+        budget.withdraw(Cost::ONE).unwrap().sent().failed();
+        let smaller = budget.on(Terms::earning(Ratio::percent(10)).cap(5));
+        assert_eq!(smaller.balance().to_string(), "5");
+        assert!(smaller.withdraw(Cost::ONE).is_none(), "sixteen is more than five");
+        smaller.deposit();
+        assert_eq!(smaller.balance().to_string(), "5");
+        assert_eq!(budget.balance().to_string(), "9", "the two are strangers");
+    }
+
+    #[test]
     fn in_an_outage_a_client_asks_once() {
         let budget = Budget::percent(20);
         budget.withdraw(Cost::ONE).unwrap().sent().failed();

@@ -134,6 +134,7 @@ impl<K, C, O> Running<K, C, O> {
             Ok((wait, next)) if self.policy.settings.only_observes => {
                 // Spent as if it were sent; how it would have ended, nobody knows.
                 drop(next.withdrawal.sent());
+                self.unfinished = None;
                 let event = RetryEvent::WouldRetry { failed: attempt, failure, wait };
                 self.policy.observer.observe(&event);
                 Settled::Done(result)

@@ -49,7 +49,8 @@ where
         let clone = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, clone);
 
-        let Settings { rules, body_cap, keep_records, owner, only_observes } = &self.policy.settings;
+        let Settings { rules, body_cap, keep_records, owner, only_observes } =
+            &self.policy.settings;
         let (call, wants_record) = (request.call(), *keep_records || request.wants_record());
         let budget = self.policy.purse.own(&request);
         if let (Some(owner), false) = (owner, only_observes) {

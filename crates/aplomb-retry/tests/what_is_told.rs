@@ -59,3 +59,25 @@ async fn each_class_of_operation_spends_its_own_budget() {
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_only_observes_tells_what_it_would_have_sent_and_sends_nothing() {
+    let heard = common::Heard::default();
+    let budget = aplomb_retry::Budget::new(Terms::earning(Ratio::ZERO).cap(1));
+    let layer = RetryLayer::new(budget.clone()).observe(heard.clone()).observe_only();
+    let stock = Script::always(Act::Answer(503));
+    for _ in 0..2 {
+        let response = layer.layer(stock.clone()).oneshot(request(Method::GET)).await.unwrap();
+        assert!(response.extensions().get::<aplomb_core::NotRetried>().is_none());
+    }
+    assert_eq!(stock.sends(), 2);
+    let events = heard.events();
+    assert!(matches!(events[0], aplomb_retry::RetryEvent::WouldRetry { .. }), "{events:?}");
+    let refused = aplomb_retry::RetryEvent::Refused {
+        attempt: aplomb_core::Attempt::FIRST,
+        failure: aplomb_core::Failure::new(aplomb_core::FailureKind::Transient),
+        reason: Reason::Budget,
+    };
+    assert_eq!(events[1..], [refused]);
+    assert_eq!(budget.balance().to_string(), "0");
+}

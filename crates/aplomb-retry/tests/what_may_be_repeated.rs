@@ -94,3 +94,11 @@ async fn a_body_over_the_cap_goes_out_once_and_says_so() {
     assert_eq!(cause::<NotRetried>(&*error).unwrap().reason, Reason::Body);
     assert_eq!((stock.sends(), &stock.arrivals()[0].body[..]), (1, &b"body"[..]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_post_of_an_operation_that_only_reads_is_repeated() {
+    let stock = Script::new([Act::Answer(503)]);
+    let layer = layer().only_reads();
+    layer.layer(stock.clone()).oneshot(request(Method::POST)).await.unwrap();
+    assert_eq!(stock.sends(), 2);
+}

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aplomb_core::{Attempt, Failure, FailureKind, Observe, Reason};
 use aplomb_deadline::DeadlineEvent;
 use aplomb_idempotency::IdempotencyEvent;
 use aplomb_retry::{Budget, Cost, RetryEvent};
-use aplomb_telemetry::Metrics;
+use aplomb_telemetry::{METRICS, Metrics, Prometheus, Recorder};
 use prometheus::Registry;
 
 #[test]
@@ -32,13 +33,14 @@ fn what_is_watched_stands_at_zero_from_the_start() {
     let metrics = metrics();
     metrics.dependency("inventory", "reserve");
     metrics.operation("POST /orders");
-    for name in ["retry_attempts_total", "circuit_breaker_open_total", "fallback_used_total"] {
+    for name in ["retry_attempts_total", "circuit_breaker_open_total", "fallback_kept_total"] {
         assert_served(
             &metrics,
             &format!(r#"{name}{{dependency="inventory",operation="reserve"}} 0"#),
         );
     }
-    assert_served(&metrics, r#"dead_letter_messages_total{operation="POST /orders"} 0"#);
+    let line = r#"dead_letter_messages_total{dependency="",operation="POST /orders"} 0"#;
+    assert_served(&metrics, line);
 }
 
 #[test]
@@ -123,7 +125,69 @@ fn a_budget_watched_in_the_place_of_another_lets_that_one_go() {
     first.withdraw(Cost::ONE).unwrap().sent().failed();
     assert_served(&metrics, r#"{dependency="inventory",operation="reserve"} 10"#);
     assert_served(&metrics, r#"{dependency="inventory",operation="cancel"} 9"#);
-    assert_eq!(format!("{metrics:?}").matches("account").count(), 2, "of the replaced one too");
+}
+
+#[test]
+fn what_is_watched_no_more_is_let_go() {
+    let registry = Registry::new();
+    let recorder = Prometheus::register(&registry, None).unwrap();
+    let balance = METRICS.iter().find(|metric| metric.name == "retry_budget_balance").unwrap();
+    let labels = ["inventory", "reserve"];
+    let first = Arc::new(7.0);
+    let watched = Arc::clone(&first);
+    recorder.watch(balance, &labels, Box::new(move || *watched));
+    recorder.watch(balance, &labels, Box::new(|| 9.0));
+    assert_eq!(Arc::strong_count(&first), 1);
+    // Who gathers the registry itself sees the same.
+    let gathered = registry.gather();
+    assert_eq!(gathered[0].get_metric()[0].get_gauge().get_value().to_string(), "9");
+    recorder.forget(balance, &labels);
+    assert!(registry.gather().is_empty());
+}
+
+#[test]
+fn an_admission_shows_how_full_it_is() {
+    let metrics = metrics();
+    let admission = aplomb_admission::AdmissionLayer::outbound(16);
+    metrics.watch_admission("inventory", "reserve", &admission.handle());
+    let of = r#"{dependency="inventory",operation="reserve"}"#;
+    for line in ["admission_running{} 0", "admission_waiting{} 0", "admission_limit{} 16"] {
+        assert_served(&metrics, &line.replace("{}", of));
+    }
+}
+
+#[test]
+fn every_event_of_a_key_is_counted_by_its_word() {
+    let metrics = metrics();
+    let orders = metrics.operation("POST /orders");
+    let events = [
+        IdempotencyEvent::Waiting,
+        IdempotencyEvent::Recovered,
+        IdempotencyEvent::Unreadable,
+        IdempotencyEvent::Resolved,
+        IdempotencyEvent::Purged,
+    ];
+    for event in events {
+        orders.observe(&event);
+        let labels = format!(r#"event="{}",operation="POST /orders""#, event.as_str());
+        assert_served(&metrics, &format!("idempotency_events_total{{{labels}}} 1"));
+    }
+}
+
+#[test]
+fn what_a_server_answers_with_has_few_words() {
+    let metrics = metrics();
+    let orders = metrics.operation("POST /orders");
+    orders.problem(http::StatusCode::BAD_GATEWAY);
+    orders.unready(http::StatusCode::SERVICE_UNAVAILABLE);
+    orders.problem(http::StatusCode::IM_A_TEAPOT);
+    for labels in [
+        r#"event="failed",operation="POST /orders",status="502""#,
+        r#"event="unready",operation="POST /orders",status="503""#,
+        r#"event="failed",operation="POST /orders",status="other""#,
+    ] {
+        assert_served(&metrics, &format!("problem_answers_total{{{labels}}} 1"));
+    }
 }
 
 #[test]

@@ -48,6 +48,12 @@ pub(crate) const TESTS: &[Need] = &[
         source: Source::Debian("redis-server"),
         why: "tests of the store on Redis start a server of their own",
     },
+    Need {
+        program: "promtool",
+        or: &[],
+        source: Source::Debian("prometheus"),
+        why: "a test lets it judge what /metrics serves, the alerts, the dashboard's queries",
+    },
 ];
 
 /// Installs what is missing where that can be done; what is still missing then fails the report.
