@@ -77,6 +77,11 @@ pub(crate) enum Store {
 }
 
 impl Store {
+    /// Whether a record commits with its effect.
+    pub(crate) const fn is_transactional(self) -> bool {
+        matches!(self, Self::Sqlite | Self::Postgres)
+    }
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",

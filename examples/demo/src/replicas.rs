@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ pub(crate) struct Slot {
     now: Mutex<Option<Alive>>,
     /// How often one was killed.
     pub(crate) kills: AtomicU64,
-    /// Whether somebody waits to let a stopped one go on.
-    stalled: AtomicBool,
+    /// How often one was stopped, and let go on.
+    pub(crate) zombies: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl Replicas {
             let slot = Arc::new(Slot {
                 now: Mutex::new(None),
                 kills: AtomicU64::new(0),
-                stalled: AtomicBool::new(false),
+                zombies: AtomicU64::new(0),
             });
             // The first one is waited for, so that what cannot start at all says so at once.
             let child = launch(&slot, &arguments).await?;
@@ -74,6 +74,11 @@ impl Replicas {
         self.slots.iter().map(|slot| slot.kills.load(Ordering::Relaxed)).sum()
     }
 
+    /// How often one was stopped, and let go on.
+    pub(crate) fn zombies(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.zombies.load(Ordering::Relaxed)).sum()
+    }
+
     /// Asks all to end, and waits until they have.
     pub(crate) async fn stop(self) -> Result<(), Trouble> {
         self.stop.send_replace(true);
@@ -96,20 +101,19 @@ impl Slot {
         self.url().and_then(|url| url.strip_prefix("http://").map(str::to_owned))
     }
 
-    /// Lets its process go on after `pause`, if it is stopped by then. Whether it was.
-    pub(crate) async fn wake(&self, pause: Duration) -> bool {
-        if self.stalled.swap(true, Ordering::AcqRel) {
-            return false;
-        }
-        tokio::time::sleep(pause).await;
-        let alive = self.alive();
-        let was_stopped = alive.as_ref().is_some_and(|alive| is_stopped(alive.pid));
-        if was_stopped && let Some(Alive { pid, .. }) = alive {
+    /// Lets whichever process is stopped go on once it has been for so long. For ever.
+    pub(crate) async fn wake(self: Arc<Self>, pause: Duration) {
+        loop {
+            tokio::time::sleep(WATCH).await;
+            let Some(Alive { pid, .. }) = self.alive().filter(|alive| is_stopped(alive.pid)) else {
+                continue;
+            };
+            tokio::time::sleep(pause).await;
             // One that was killed meanwhile needs no waking.
-            let _ = kill_process(pid, Signal::CONT);
+            if is_stopped(pid) && kill_process(pid, Signal::CONT).is_ok() {
+                self.zombies.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        self.stalled.store(false, Ordering::Release);
-        was_stopped
     }
 
     fn alive(&self) -> Option<Alive> {
@@ -214,6 +218,8 @@ fn unwatched(error: &std::io::Error) -> Trouble {
     Trouble::new(format!("a replica cannot be watched: {error}"))
 }
 
+/// How often a process is looked at that may have stopped.
+const WATCH: Duration = Duration::from_millis(20);
 /// A start takes a moment on a busy machine; a stop as long as requests may drain.
 const START: Duration = Duration::from_secs(60);
 const END: Duration = Duration::from_secs(30);

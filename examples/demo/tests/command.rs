@@ -30,6 +30,38 @@ fn check_finds_every_invariant_whole() {
 }
 
 #[test]
+fn three_processes_on_one_postgres_behave_as_one() {
+    let output =
+        run(&["check", "--seconds", "3", "--json", "--database", "postgres", "--inventories", "3"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["guarantee"], "every record commits with its effect");
+    assert_eq!(report["scenarios"][1]["facts"]["reservations"], 100);
+}
+
+#[test]
+fn a_store_apart_from_the_rows_keeps_the_invariants_and_says_what_is_weaker() {
+    for store in ["redis", "memory"] {
+        let output = run(&["check", "--seconds", "3", "--json", "--idempotency-store", store]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(report["guarantee"].as_str().unwrap().starts_with("weaker: "), "{store}");
+    }
+}
+
+#[test]
+fn kills_zombies_and_duplicates_leave_one_effect_for_each_key() {
+    for store in ["sqlite", "postgres", "redis", "memory"] {
+        let output = run(&["torture", "--store", store, "--steps", "150", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{store}: {output:?}");
+        let tally: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(tally["effects"], tally["keys"], "{store}");
+        assert!(tally["kills"].as_u64().unwrap() > 0, "{store}");
+        assert!(tally["replays"].as_u64().unwrap() > 0, "{store}");
+    }
+}
+
+#[test]
 fn wrong_usage_exits_2_and_says_so_on_stderr() {
     for wrong in [
         &["bogus"][..],
@@ -39,6 +71,8 @@ fn wrong_usage_exits_2_and_says_so_on_stderr() {
         &["serve", "orders"],
         &["serve", "warehouse", "--listen", "127.0.0.1:0"],
         &["serve", "orders", "--listen", "127.0.0.1:0", "--inventory-url", "stock"],
+        &["serve", "inventory", "--listen", "127.0.0.1:0", "--database", "mysql://h/db"],
+        &["torture", "--store", "paper"],
     ] {
         let output = run(wrong);
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
@@ -125,6 +159,21 @@ fn each_role_says_where_it_is_and_stops_when_it_is_asked_to() {
 }
 
 #[test]
+fn processes_that_start_at_once_on_a_new_directory_all_come_up() {
+    for _ in 0..3 {
+        let data = tempfile::tempdir().unwrap();
+        let serve = ["serve", "inventory", "--listen", "127.0.0.1:0"];
+        let starting: Vec<_> =
+            std::iter::repeat_with(|| spawn(data.path(), &serve)).take(4).collect();
+        for child in starting {
+            let (mut child, _lines, first) = first_line(child);
+            assert!(first["inventory"].is_string());
+            assert_eq!(terminate(&mut child), Some(0));
+        }
+    }
+}
+
+#[test]
 fn the_story_is_told_twice_in_one_directory_and_ends_well_each_time() {
     let data = tempfile::tempdir().unwrap();
     for _ in 0..2 {
@@ -167,8 +216,15 @@ fn environment(output: &Output) -> String {
 
 /// A command that goes on running, what it says on stdout, and its first line.
 fn start(data: &Path, arguments: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>, Value) {
+    first_line(spawn(data, arguments))
+}
+
+fn spawn(data: &Path, arguments: &[&str]) -> Child {
     let arguments = [arguments, &["--data-dir", data.to_str().unwrap()]].concat();
-    let mut child = command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    command(&arguments).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+fn first_line(mut child: Child) -> (Child, Lines<BufReader<ChildStdout>>, Value) {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
     (child, lines, serde_json::from_str(&first).unwrap())

@@ -45,7 +45,13 @@ pub(crate) fn is_backoffice(principal: &Principal) -> bool {
 
 /// Lets only this machine through: its address, and the names by which browsers reach it, so that
 /// no web page can turn the knobs by a name of its own that points here.
-pub(crate) async fn loopback_only(request: Request, next: Next) -> Answer {
+///
+/// A middleware for whoever is served by [`serve`](crate::serve::serve), which says who asks.
+///
+/// # Errors
+///
+/// A problem for everybody else.
+pub async fn loopback_only(request: Request, next: Next) -> Answer {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let near = peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
     if near && names_loopback(request.headers()) {

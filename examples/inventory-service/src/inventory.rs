@@ -7,7 +7,7 @@ use std::time::Duration;
 use aplomb_chaos::{Chaos, Event};
 use aplomb_core::BoxError;
 use aplomb_deadline::DeadlineLayer;
-use aplomb_idempotency::{Claim, IdempotencyLayer, Store};
+use aplomb_idempotency::{Claim, IdempotencyLayer, ServerErrors, Store};
 use aplomb_telemetry::OperationMetrics;
 use axum::Router;
 use axum::body::Body;
@@ -126,7 +126,8 @@ impl Inventory {
             return self.keys.clone().transactional().post(reservations::reserve);
         }
         let app = Arc::clone(&self.app);
-        let recovered = self.keys.clone().recover(move |claim: Claim| {
+        let keys = self.keys.clone().server_errors(ServerErrors::Unknown);
+        let recovered = keys.recover(move |claim: Claim| {
             let app = Arc::clone(&app);
             async move { reservations::recover(&app, claim.caller(), claim.key()).await }
         });

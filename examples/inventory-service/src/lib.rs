@@ -39,6 +39,7 @@ mod tokens;
 mod upload;
 
 pub use answer::{Refused, json};
+pub use auth::loopback_only;
 pub use config::Config;
 pub use database::Place;
 pub use error::StartError;

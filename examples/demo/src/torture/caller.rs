@@ -22,8 +22,6 @@ pub(super) struct Callers {
     http: Http<HttpConnector, Full<Bytes>>,
     pub(super) replicas: Replicas,
     pub(super) counts: Counts,
-    /// How long a process is stopped: past its lease.
-    pub(super) stall: Duration,
 }
 
 /// What was seen on the way.
@@ -32,8 +30,8 @@ pub(super) struct Counts {
     pub(super) sends: AtomicU64,
     pub(super) replays: AtomicU64,
     pub(super) in_flight: AtomicU64,
-    pub(super) zombies: AtomicU64,
     pub(super) hang_ups: AtomicU64,
+    pub(super) server_errors: AtomicU64,
 }
 
 /// What became of a unit of work, as its caller was told.
@@ -53,16 +51,16 @@ enum Heard {
 }
 
 impl Callers {
-    pub(super) fn new(replicas: Replicas, stall: Duration) -> Arc<Self> {
+    pub(super) fn new(replicas: Replicas) -> Arc<Self> {
         let http = Http::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(5))
             .build_http();
-        Arc::new(Self { http, replicas, counts: Counts::default(), stall })
+        Arc::new(Self { http, replicas, counts: Counts::default() })
     }
 
     /// Asks until there is a final answer; the first time as `fate` wants it.
-    pub(super) async fn ask(self: &Arc<Self>, wanted: &Wanted, fate: Fate, mut rng: Rng) -> Told {
+    pub(super) async fn ask(&self, wanted: &Wanted, fate: Fate, mut rng: Rng) -> Told {
         let until = time::now() + PATIENCE;
         let mut turn = rng.below(1_000);
         let mut fate = Some(fate);
@@ -80,20 +78,12 @@ impl Callers {
         }
     }
 
-    async fn once(self: &Arc<Self>, wanted: &Wanted, fate: &mut Option<Fate>, turn: u64) -> Heard {
+    async fn once(&self, wanted: &Wanted, fate: &mut Option<Fate>, turn: u64) -> Heard {
         let slot = self.replicas.slot(turn);
         let Some(url) = slot.url() else {
             return Heard::Again;
         };
         let fate = fate.take().unwrap_or(Fate::Calm);
-        if matches!(fate, Fate::Stall(_)) {
-            let (callers, slot) = (Arc::clone(self), Arc::clone(slot));
-            tokio::spawn(async move {
-                if slot.wake(callers.stall).await {
-                    callers.counts.zombies.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
         let limit = match fate {
             Fate::HangUp(millis) => {
                 self.counts.hang_ups.fetch_add(1, Ordering::Relaxed);
@@ -146,7 +136,11 @@ impl Callers {
                 self.counts.in_flight.fetch_add(1, Ordering::Relaxed);
                 Heard::Again
             }
-            500 | 503 | 504 => Heard::Again,
+            500 => {
+                self.counts.server_errors.fetch_add(1, Ordering::Relaxed);
+                Heard::Again
+            }
+            503 | 504 => Heard::Again,
             _ => Heard::Final(Told::Broken(format!("{}: {status} {body}", wanted.order))),
         }
     }

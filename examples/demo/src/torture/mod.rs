@@ -40,7 +40,11 @@ pub(crate) async fn run(torture: Torture, data: Option<&Path>) -> Result<bool, T
     let data = data.unwrap_or(directory.path());
     let (ground, count) = ground(torture.store, data).await?;
     let replicas = Replicas::start(count, arguments(&ground)).await?;
-    let callers = Callers::new(replicas, LEASE * 3);
+    let mut wakers = JoinSet::new();
+    for slot in replicas.slots() {
+        wakers.spawn(slot.wake(LEASE * 3));
+    }
+    let callers = Callers::new(replicas);
     let plan = Plan { seed: torture.seed, steps: torture.steps };
     let begun = time::now();
     for (sku, stock) in plan.stocks() {

@@ -20,7 +20,8 @@ pub(super) struct Tally {
     guarantee: &'static str,
     /// Units whose callers were told of success, each under one number.
     done: Vec<(u64, String)>,
-    sold_out: usize,
+    /// Units whose callers were told that nothing is left.
+    sold_out: Vec<u64>,
     effects: u64,
     keys: u64,
     kills: u64,
@@ -29,6 +30,7 @@ pub(super) struct Tally {
     replays: u64,
     in_flight: u64,
     hang_ups: u64,
+    server_errors: u64,
     pub(super) took: Duration,
     broken: Vec<String>,
 }
@@ -41,7 +43,7 @@ impl Tally {
             store,
             guarantee,
             done: Vec::new(),
-            sold_out: 0,
+            sold_out: Vec::new(),
             effects: 0,
             keys: 0,
             kills: 0,
@@ -50,6 +52,7 @@ impl Tally {
             replays: 0,
             in_flight: 0,
             hang_ups: 0,
+            server_errors: 0,
             took: Duration::ZERO,
             broken: Vec::new(),
         };
@@ -75,7 +78,9 @@ impl Tally {
         if sold_out && !ids.is_empty() {
             self.broken.push(format!("unit {unit} was said to be done, and to be sold out"));
         }
-        self.sold_out += usize::from(sold_out);
+        if sold_out {
+            self.sold_out.push(unit);
+        }
         if let Some(id) = ids.pop_first() {
             self.done.push((unit, id));
         }
@@ -86,11 +91,12 @@ impl Tally {
         let counts = &callers.counts;
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         self.kills = callers.replicas.kills();
-        self.zombies = read(&counts.zombies);
+        self.zombies = callers.replicas.zombies();
         self.sends = read(&counts.sends);
         self.replays = read(&counts.replays);
         self.in_flight = read(&counts.in_flight);
         self.hang_ups = read(&counts.hang_ups);
+        self.server_errors = read(&counts.server_errors);
         for (sku, stock) in self.plan.stocks() {
             let path = format!("/inventory/audit?sku={sku}");
             let audit = callers.read("demo-backoffice", &path).await;
@@ -102,12 +108,33 @@ impl Tally {
             let effects = self.effects;
             self.broken.push(format!("{done} units were said to be done, {effects} are"));
         }
+        self.count_refusals(callers).await?;
         for (unit, id) in &self.done {
             let path = format!("/inventory/reservations/{id}");
             let row = callers.read("demo-order-api", &path).await;
             let order = self.plan.wanted(*unit).order;
             if row.is_none_or(|row| row["order_id"] != order.as_str()) {
                 self.broken.push(format!("unit {unit} was said to be done as {id}, and is not"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A refusal for lack of stock is written down in its transaction, and no other row forbids a
+    /// second one: where the record commits with it, there is one for each key, or its handler ran
+    /// twice.
+    async fn count_refusals(&mut self, callers: &Callers) -> Result<(), Trouble> {
+        if !self.store.is_transactional() {
+            return Ok(());
+        }
+        for &unit in &self.sold_out {
+            let key = self.plan.wanted(unit).key();
+            let path = format!("/inventory/audit/events?key={key}");
+            let events = callers.read("demo-backoffice", &path).await;
+            let events = events.ok_or_else(|| Trouble::new(format!("no events of {key}")))?;
+            let refusals = refusals(&events);
+            if refusals != 1 {
+                self.broken.push(format!("unit {unit} was refused {refusals} times"));
             }
         }
         Ok(())
@@ -142,7 +169,8 @@ impl Tally {
             ("steps", self.plan.steps),
             ("keys", self.keys),
             ("effects", self.effects),
-            ("sold_out", self.sold_out as u64),
+            ("sold_out", self.sold_out.len() as u64),
+            ("server_errors", self.server_errors),
             ("kills", self.kills),
             ("zombies", self.zombies),
             ("hang_ups", self.hang_ups),
@@ -183,6 +211,12 @@ impl fmt::Display for Tally {
     }
 }
 
+/// How often a key was refused for lack of stock.
+fn refusals(events: &Value) -> usize {
+    let events = events["events"].as_array();
+    events.into_iter().flatten().filter(|event| event["effect"] == "out_of_stock").count()
+}
+
 /// The first few tell enough.
 const BROKEN_SHOWN: usize = 20;
 
@@ -215,6 +249,15 @@ mod tests {
         assert_eq!(audited(&|audit| audit["reservations"] = 4.into()), 1);
         assert_eq!(audited(&|audit| audit["duplicates"] = 1.into()), 1);
         assert!(audited(&|audit| *audit = Value::Null) > 0);
+    }
+
+    #[test]
+    fn refusals_are_counted_among_all_that_was_done() {
+        let events = json!({"events": [
+            {"effect": "out_of_stock"}, {"effect": "replayed"}, {"effect": "out_of_stock"},
+        ]});
+        assert_eq!(refusals(&events), 2);
+        assert_eq!(refusals(&Value::Null), 0);
     }
 
     fn done(id: &str) -> Told {

@@ -43,7 +43,7 @@ pub(crate) async fn reserve_apart(
     body: Bytes,
 ) -> Result<Response<Body>, Refusal> {
     let (tx, response) = effect(&app, &claim, &headers, &body).await?;
-    tx.commit().await.map_err(failed)?;
+    tx.commit().await.map_err(|error| in_doubt(&error))?;
     app.points.reach(Point::AfterRecord, &headers);
     Ok(response.map(Body::from))
 }
@@ -148,6 +148,17 @@ fn already(wanted: &Wanted, reservation_id: Option<String>) -> Problem {
         Some(id) => problem.with("reservation_id", id),
         None => problem,
     }
+}
+
+/// Nobody knows whether the rows are there: a 500, about which the layer asks [`recover`].
+fn in_doubt(error: &sqlx::Error) -> Refusal {
+    tracing::error!(%error, "a commit is in doubt");
+    Problem::new(
+        "/problems/database",
+        "the database did not answer",
+        StatusCode::INTERNAL_SERVER_ERROR,
+    )
+    .into()
 }
 
 /// The transaction rolls back and the key is given back: the caller may come again.
