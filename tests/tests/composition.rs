@@ -19,6 +19,8 @@ mod layers;
 mod matrix;
 #[path = "composition/reqwest_client.rs"]
 mod reqwest_client;
+#[path = "composition/stacks.rs"]
+mod stacks;
 #[path = "composition/tonic_channel.rs"]
 mod tonic_channel;
 #[path = "composition/wire.rs"]

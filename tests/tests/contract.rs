@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use aplomb_admission::AdmissionLayer;
 use aplomb_backoff::{Backoff, BackoffLayer};
 use aplomb_chaos::{Chaos, Cut, EdgeLayer, ErrorsLayer, Knobs};
-use aplomb_core::{BoxError, Dice, Principal, Ratio, cause, time};
+use aplomb_circuit_breaker::{CircuitBreakerLayer, Trip};
+use aplomb_core::{BoxError, Dice, OperationClass, Principal, Ratio, Saturated, cause, time};
+use aplomb_dead_letter::{DeadLetterLayer, Job, MemorySink};
 use aplomb_deadline::DeadlineLayer;
-use aplomb_idempotency::{IdempotencyLayer, MemoryStore};
+use aplomb_fallback::{FallbackLayer, LastGood};
+use aplomb_idempotency::{IdempotencyLayer, KeyLayer, MemoryStore, Waiting};
 use aplomb_retry::{Budget, RetryLayer, Terms};
 use aplomb_testkit::{Act, Applied, Clause, Contract, Request};
 use http::{Method, StatusCode};
@@ -97,6 +101,79 @@ fn applications_of_a_backoff_share_their_pace() {
 }
 
 #[test]
+fn circuit_breaker() {
+    Contract::new("circuit breaker", never_open).check();
+    Contract::new("circuit breaker, keyed", || never_open().per_authority().with_parent()).check();
+    Contract::new("circuit breaker, observing", || CircuitBreakerLayer::default().observe_only())
+        .check();
+}
+
+#[test]
+fn applications_of_a_circuit_breaker_share_its_state() {
+    Contract::new("circuit breaker", CircuitBreakerLayer::default)
+        .shares_state(|applied: Applied| async move {
+            applied.probe().usually(Act::UNAVAILABLE);
+            for _ in 0..15 {
+                let _answered_or_rejected = applied.call().await;
+            }
+            match applied.probe().calls() {
+                10 => Ok(()),
+                calls => Err(format!("{calls} of 15 calls went out instead of 10").into()),
+            }
+        })
+        .check_only(Clause::StateIsShared);
+}
+
+#[test]
+fn a_call_that_an_open_circuit_rejects_leaves_its_permit_to_others() {
+    let open_for_one = || {
+        let layer = CircuitBreakerLayer::default().per_authority();
+        layer.handle().of("dead.test").force_open();
+        layer
+    };
+    Contract::new("circuit breaker", open_for_one)
+        .refuses(|_| {
+            let mut request = Request::default();
+            *request.uri_mut() = http::Uri::from_static("http://dead.test/");
+            request
+        })
+        .check_only(REFUSALS);
+}
+
+#[test]
+fn dead_letter() {
+    Contract::new("dead letter", || DeadLetterLayer::new(MemorySink::new()))
+        .requests(|number| queued(&format!("key-{number}"), LONG))
+        .check();
+    Contract::new("dead letter, at once", || DeadLetterLayer::new(MemorySink::new()))
+        .requests(|number| queued(&format!("key-{number}"), Duration::ZERO))
+        .check();
+    Contract::new("dead letter, handed over", DeadLetterLayer::hand_over)
+        .requests(|number| queued(&format!("key-{number}"), Duration::ZERO))
+        .check();
+}
+
+#[test]
+fn dead_letter_around_what_it_is_not_for() {
+    Contract::new("dead letter, misused", || DeadLetterLayer::new(MemorySink::new())).check();
+}
+
+#[test]
+fn applications_of_a_dead_letter_share_its_sink() {
+    Contract::new("dead letter, sink", || DeadLetterLayer::new(MemorySink::bounded(2, 1 << 20)))
+        .shares_state(|applied: Applied| async move {
+            applied.probe().usually(Act::UNAVAILABLE);
+            let mut stored = 0;
+            for key in ["a", "b", "c", "d"] {
+                let answer = applied.next().oneshot(queued(key, Duration::ZERO)).await;
+                stored += u32::from(answer.is_ok());
+            }
+            exactly(2, stored)
+        })
+        .check_only(Clause::StateIsShared);
+}
+
+#[test]
 fn deadline_of_a_call() {
     Contract::new("deadline, total", || DeadlineLayer::total(LONG)).check();
 }
@@ -129,6 +206,26 @@ fn deadline_around_retry_around_deadline() {
 }
 
 #[test]
+fn fallback_with_nothing_kept() {
+    Contract::new("fallback", || FallbackLayer::last_good(LastGood::new(Duration::ZERO))).check();
+}
+
+#[test]
+fn applications_of_a_fallback_share_what_it_keeps() {
+    Contract::new("fallback, last good", || FallbackLayer::last_good(LastGood::new(LONG)))
+        .requests(|_| Request::default())
+        .shares_state(|applied: Applied| async move {
+            applied.probe().next([Act::OK, Act::UNAVAILABLE]);
+            let (kept, served) = (applied.call().await?, applied.call().await?);
+            if served.body() == kept.body() && served.headers().contains_key("age") {
+                return Ok(());
+            }
+            Err(format!("{kept:?} was kept and {served:?} was served").into())
+        })
+        .check_only(Clause::StateIsShared);
+}
+
+#[test]
 fn idempotency() {
     Contract::new("idempotency", || IdempotencyLayer::new(MemoryStore::new()))
         .requests(|number| keyed(&format!("key-{number}")))
@@ -151,8 +248,81 @@ fn idempotency() {
 }
 
 #[test]
+fn idempotency_whose_duplicates_wait() {
+    Contract::new("idempotency, waiting", || {
+        IdempotencyLayer::new(MemoryStore::new()).wait(Waiting::default())
+    })
+    .requests(|number| keyed(&format!("key-{number}")))
+    .detached()
+    .answers_panics()
+    .check();
+}
+
+#[test]
+fn keys_that_go_out() {
+    Contract::new("keys", KeyLayer::random).requests(|number| post(&number.to_string())).check();
+    Contract::new("keys, needing none", KeyLayer::random).check();
+}
+
+#[test]
 fn idempotency_around_what_needs_no_key() {
     Contract::new("idempotency, no key", || IdempotencyLayer::new(MemoryStore::new())).check();
+}
+
+#[test]
+fn admission() {
+    Contract::new("admission", || AdmissionLayer::new(100)).refuses(late).check();
+}
+
+#[test]
+fn admission_that_only_observes() {
+    Contract::new("admission, observing", || AdmissionLayer::new(100).observe_only()).check();
+}
+
+#[test]
+fn admission_of_calls_that_all_wait_for_one_place() {
+    let patient = || AdmissionLayer::new(1).longest_wait(LONG);
+    for clause in [Clause::WorksAroundALimit, Clause::WorksAroundABuffer, Clause::DropsAtEveryPoll]
+    {
+        Contract::new("admission, one at a time", patient).check_only(clause);
+    }
+    let patient = || AdmissionLayer::outbound(1).longest_wait(LONG);
+    for clause in [Clause::WorksAroundALimit, Clause::WorksAroundABuffer, Clause::DropsAtEveryPoll]
+    {
+        Contract::new("in-flight limit, one at a time", patient).check_only(clause);
+    }
+}
+
+#[test]
+fn an_in_flight_limit() {
+    Contract::new("in-flight limit", || AdmissionLayer::outbound(100)).refuses(late).check();
+}
+
+#[test]
+fn applications_of_an_admission_share_its_limit() {
+    Contract::new("admission, one", || AdmissionLayer::new(1))
+        .shares_state(|applied: Applied| async move {
+            applied.probe().next([Act::Hang, Act::OK]);
+            let mut first = Box::pin(applied.call());
+            let hung = tokio::time::timeout(PAUSE, &mut first).await;
+            let answer = applied.call().await?;
+            match (hung, answer.status()) {
+                (Err(_), StatusCode::SERVICE_UNAVAILABLE) => Ok(()),
+                (_, status) => Err(format!("two at a time: {status}").into()),
+            }
+        })
+        .check_only(Clause::StateIsShared);
+    Contract::new("in-flight limit, one", || AdmissionLayer::outbound(1))
+        .shares_state(|applied: Applied| async move {
+            applied.probe().next([Act::Hang, Act::OK]);
+            let mut first = Box::pin(applied.call());
+            let hung = tokio::time::timeout(PAUSE, &mut first).await;
+            match (hung, applied.call().await) {
+                (Err(_), Err(error)) if cause::<Saturated>(&*error).is_some() => Ok(()),
+                (_, second) => Err(format!("two at a time: {second:?}").into()),
+            }
+        })
+        .check_only(Clause::StateIsShared);
 }
 
 #[test]
@@ -247,6 +417,12 @@ fn patient() -> RetryLayer {
     RetryLayer::new(Budget::new(rich)).dice(Dice::seeded(7))
 }
 
+/// A circuit that no failure opens: the kit's failures are about other things.
+fn never_open() -> CircuitBreakerLayer {
+    let trip = Trip::default().at_least(u32::MAX);
+    CircuitBreakerLayer::new(trip.unsent_in_a_row(u32::MAX).failures_in_a_row(u32::MAX))
+}
+
 /// Leaves its dependency alone for a while after so many failures in a row.
 fn pacing(failures: u32) -> BackoffLayer {
     BackoffLayer::new(Backoff::exponential(PAUSE, PAUSE)).after_failures(failures)
@@ -276,6 +452,14 @@ fn keyed(key: &str) -> Request {
     let mut request = post("a body");
     let key = key.parse().expect("an ASCII key is a header's value");
     request.headers_mut().insert("idempotency-key", key);
+    request
+}
+
+/// A request that nobody waits for, from a queue in which it may wait for `left`.
+fn queued(key: &str, left: Duration) -> Request {
+    let mut request = keyed(key);
+    request.extensions_mut().insert(OperationClass::Deferred);
+    request.extensions_mut().insert(Job::new(left, time::now()));
     request
 }
 

@@ -6,4 +6,8 @@ pub enum DeadlineEvent {
     Exceeded,
     /// Time was up before anything was sent.
     Unsent,
+    /// Time was up before the answer came, and the call goes on, since the layer only observes.
+    WouldHaveExceeded,
+    /// Time was up before anything was sent, and the call was sent, since the layer only observes.
+    WouldNotHaveSent,
 }

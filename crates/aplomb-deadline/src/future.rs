@@ -29,6 +29,15 @@ impl<F, O> ResponseFuture<F, O> {
     pub(crate) fn unsent(observer: O) -> Self {
         Self { bounded: Bounded::Over, observer }
     }
+
+    pub(crate) fn watched(inner: F, deadline: Deadline, observer: O) -> Self {
+        let sleep = Some(sleep_until(deadline.instant()));
+        Self { bounded: Bounded::Watched { inner, sleep }, observer }
+    }
+
+    pub(crate) fn free(inner: F, observer: O) -> Self {
+        Self { bounded: Bounded::Free { inner }, observer }
+    }
 }
 
 impl<F, R, E, O> Future for ResponseFuture<F, O>
@@ -40,7 +49,10 @@ where
     type Output = Result<R, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
+        if this.bounded.as_mut().rings(cx) {
+            this.observer.observe(&DeadlineEvent::WouldHaveExceeded);
+        }
         match ready!(this.bounded.poll(cx)) {
             Ok(result) => Poll::Ready(result.map_err(Into::into)),
             Err(exceeded) => {
@@ -102,6 +114,8 @@ pin_project! {
     enum Bounded<F> {
         Free { #[pin] inner: F },
         Until { #[pin] inner: F, #[pin] sleep: Sleep, deadline: Deadline },
+        // The bell is gone once it has rung.
+        Watched { #[pin] inner: F, #[pin] sleep: Option<Sleep> },
         Over,
     }
 }
@@ -112,12 +126,26 @@ impl<F> Bounded<F> {
     }
 }
 
+impl<F> Bounded<F> {
+    /// Whether the time of a call that is only watched is up now: once.
+    fn rings(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let BoundedProj::Watched { mut sleep, .. } = self.project() else { return false };
+        let rings = sleep.as_mut().as_pin_mut().is_some_and(|bell| bell.poll(cx).is_ready());
+        if rings {
+            sleep.set(None);
+        }
+        rings
+    }
+}
+
 impl<F: Future> Future for Bounded<F> {
     type Output = Result<F::Output, DeadlineExceeded>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.as_mut().project() {
-            BoundedProj::Free { inner } => inner.poll(cx).map(Ok),
+            BoundedProj::Free { inner } | BoundedProj::Watched { inner, .. } => {
+                inner.poll(cx).map(Ok)
+            }
             BoundedProj::Over => Poll::Ready(Err(DeadlineExceeded::UNSENT)),
             BoundedProj::Until { inner, sleep, deadline } => {
                 let _scope = deadline.enter();

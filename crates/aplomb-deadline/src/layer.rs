@@ -10,6 +10,7 @@ use crate::service::{Inherit, WithDeadline};
 pub struct DeadlineLayer<O = ()> {
     time: Duration,
     tell: bool,
+    only_observes: bool,
     observer: O,
 }
 
@@ -17,13 +18,13 @@ impl DeadlineLayer {
     /// Bounds the whole call. Goes outside the retries, which see it and start no attempt that
     /// could not finish.
     pub const fn total(time: Duration) -> Self {
-        Self { time, tell: false, observer: () }
+        Self { time, tell: false, only_observes: false, observer: () }
     }
 
     /// Bounds one attempt by `time` or by what is left of the call, whichever is less. Goes inside
     /// the retries. Tells the next hop.
     pub const fn attempt(time: Duration) -> Self {
-        Self { time, tell: true, observer: () }
+        Self { time, tell: true, only_observes: false, observer: () }
     }
 
     /// Reads the deadline of whoever called this server. Goes outside the work.
@@ -31,9 +32,17 @@ impl DeadlineLayer {
         InheritLayer { observer: () }
     }
 
+    /// Decides and tells: a call whose time is up goes on, and nobody inside or behind it is told of
+    /// this deadline.
+    pub fn observe_only(mut self) -> Self {
+        self.only_observes = true;
+        self
+    }
+
     /// Tells `observer` what happens.
     pub fn observe<P>(self, observer: P) -> DeadlineLayer<P> {
-        DeadlineLayer { time: self.time, tell: self.tell, observer }
+        let Self { time, tell, only_observes, .. } = self;
+        DeadlineLayer { time, tell, only_observes, observer }
     }
 }
 
@@ -41,8 +50,8 @@ impl<S, O: Clone> Layer<S> for DeadlineLayer<O> {
     type Service = WithDeadline<S, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let Self { time, tell, ref observer } = *self;
-        WithDeadline { inner, time, tell, observer: observer.clone() }
+        let Self { time, tell, only_observes, ref observer } = *self;
+        WithDeadline { inner, time, tell, only_observes, observer: observer.clone() }
     }
 }
 

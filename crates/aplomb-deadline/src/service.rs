@@ -14,6 +14,7 @@ pub struct WithDeadline<S, O> {
     pub(crate) inner: S,
     pub(crate) time: Duration,
     pub(crate) tell: bool,
+    pub(crate) only_observes: bool,
     pub(crate) observer: O,
 }
 
@@ -40,6 +41,13 @@ where
         }
         let deadline = Deadline::of(&request, now).map_or(own, |outer| outer.min(own));
         let observer = self.observer.clone();
+        if self.only_observes {
+            if deadline.is_over(now) {
+                observer.observe(&DeadlineEvent::WouldNotHaveSent);
+                return ResponseFuture::free(self.inner.call(request), observer);
+            }
+            return ResponseFuture::watched(self.inner.call(request), deadline, observer);
+        }
         if deadline.is_over(now) {
             // What the ready service holds is given back, not kept until the next call.
             self.inner = self.inner.clone();

@@ -190,6 +190,36 @@ async fn every_deadline_that_passes_is_counted() {
 
 type Answer = Result<Response<Full<Bytes>>, Infallible>;
 
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_only_observes_tells_and_ends_nothing() {
+    let told = Arc::new(AtomicU32::new(0));
+    let heard = Arc::clone(&told);
+    let observer = move |event: &DeadlineEvent| match event {
+        DeadlineEvent::WouldHaveExceeded => {
+            heard.fetch_add(1, Ordering::SeqCst);
+        }
+        DeadlineEvent::WouldNotHaveSent => {
+            heard.fetch_add(10, Ordering::SeqCst);
+        }
+        other => panic!("{other:?}"),
+    };
+    let inner = service_fn(|request: Request<Full<Bytes>>| async move {
+        assert_eq!(Deadline::current(), None);
+        assert!(!request.headers().contains_key(EXPECTED_TIMEOUT));
+        tokio::time::sleep(ms(300)).await;
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let layer = DeadlineLayer::attempt(ms(100)).observe_only().observe(observer);
+    let begun = time::now();
+    layer.layer(inner).oneshot(get()).await.unwrap();
+    assert_eq!((time::now() - begun, told.load(Ordering::SeqCst)), (ms(300), 1));
+
+    let mut late = get();
+    late.extensions_mut().insert(Deadline::after(time::now(), ms(0)));
+    layer.layer(inner).oneshot(late).await.unwrap();
+    assert_eq!(told.load(Ordering::SeqCst), 11);
+}
+
 fn sleeper(
     time: Duration,
 ) -> impl tower::Service<

@@ -8,11 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use aplomb::core::{
-    Attempt, BoxError, DeadlineExceeded, Dice, NotBefore, NotRetried, Reason, cause,
+    Attempt, BoxError, DeadlineExceeded, Dice, NotBefore, NotRetried, Reason, Saturated, cause,
 };
 use aplomb::{
-    Cause, DEPENDENCY_FAILED, DEPENDENCY_PAUSED, DEPENDENCY_TIMEOUT, INTERNAL, ProblemEvent,
-    ProblemLayer, deadline,
+    Cause, DEPENDENCY_FAILED, DEPENDENCY_PAUSED, DEPENDENCY_SATURATED, DEPENDENCY_TIMEOUT,
+    INTERNAL, ProblemEvent, ProblemLayer, deadline,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -44,6 +44,14 @@ async fn a_dependency_that_is_left_alone_is_a_503_that_says_until_when() {
     }
     assert!(waits.iter().all(|wait| (8..=10).contains(wait)), "{waits:?}");
     assert!(waits.iter().any(|wait| *wait != waits[0]), "callers must not come back together");
+}
+
+#[tokio::test]
+async fn a_full_bulkhead_is_a_503_that_says_when_to_come_back() {
+    let (answer, body) = answer_to(Saturated::new(Duration::from_secs(3))).await;
+    assert_eq!((answer.status().as_u16(), &body["type"]), (503, &DEPENDENCY_SATURATED.into()));
+    let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((3..=4).contains(&wait), "{wait}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 use crate::report::Report;
 use crate::steps::{Line, Step};
-use crate::{bench, deny, figures, needs, test};
+use crate::{bench, deny, figures, needs, outside, test};
 
 /// Runs all there is, also past a failure, so that one run tells everything.
 ///
@@ -19,6 +19,7 @@ pub(crate) fn run(report: &mut Report) {
         Ok(metadata) => report.run(&each_alone(&metadata)),
         Err(error) => report.fail(ALONE, vec![error.to_string()]),
     }
+    outside::run(report);
     for step in test::steps(&[], needs::is_on_path("cargo-nextest")) {
         report.run(&step);
     }

@@ -10,6 +10,7 @@ mod deny;
 mod figures;
 mod loom;
 mod needs;
+mod outside;
 mod report;
 mod steps;
 mod test;

@@ -18,9 +18,9 @@ use crate::place::{Records, Rows};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
-    /// Port of the Order API; Inventory has the next one. 0 picks free ports and prints them as
+    /// Port of the Order API; Inventory and the Warehouse have the next two. 0 picks free ports and prints them as
     /// one line of JSON.
-    #[arg(long, default_value_t = 7000, value_parser = clap::value_parser!(u16).range(0..=65_534))]
+    #[arg(long, default_value_t = 7000, value_parser = clap::value_parser!(u16).range(0..=65_533))]
     pub(crate) port: u16,
     /// Where the databases lie [default: ./demo-data; for `check` a temporary directory].
     #[arg(long, global = true, value_name = "DIR")]
@@ -126,6 +126,9 @@ pub(crate) struct Serve {
     /// Where Inventory is (for `orders`).
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7001", value_parser = base_url)]
     pub(crate) inventory_url: Uri,
+    /// Where the Warehouse is (for `orders` and `worker`).
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7002", value_parser = base_url)]
+    pub(crate) warehouse_url: Uri,
     /// Where the rows lie: `sqlite:PATH` or `postgres://…` [default: a SQLite file in the data
     /// directory].
     #[arg(long, value_name = "URL", value_parser = place)]
@@ -147,6 +150,10 @@ pub(crate) enum Role {
     Inventory,
     /// The Order API; `INVENTORY_TOKEN` is what Inventory knows it by.
     Orders,
+    /// The Warehouse.
+    Warehouse,
+    /// What ships confirmed orders, on the Order API's database.
+    Worker,
 }
 
 fn place(text: &str) -> Result<Place, String> {

@@ -20,6 +20,7 @@ pub(crate) struct Client {
     inventory: String,
     /// Each process of Inventory: faults are made in all of them.
     processes: Vec<String>,
+    warehouse: String,
 }
 
 /// An answer: status and JSON.
@@ -47,7 +48,46 @@ impl Client {
             orders: orders.to_owned(),
             inventory: inventory.to_owned(),
             processes,
+            warehouse: String::new(),
         }
+    }
+
+    /// The same, which can ask the Warehouse here.
+    pub(crate) fn with_warehouse(mut self, warehouse: &str) -> Self {
+        warehouse.clone_into(&mut self.warehouse);
+        self
+    }
+
+    /// Marks the orders that the Warehouse refuses; all others are fine.
+    pub(crate) async fn poison(&self, orders: &[&str]) -> Result<(), Trouble> {
+        let url = format!("{}/poison", self.warehouse);
+        let answer = self.send(Method::PUT, url, &[], Some(json!({"orders": orders}))).await?;
+        answer.expect(StatusCode::OK, "no poison could be set")
+    }
+
+    /// Turns the Warehouse's faults; fields left out are 0.
+    pub(crate) async fn shipping_chaos(&self, knobs: Value) -> Result<(), Trouble> {
+        let url = format!("{}/chaos", self.warehouse);
+        let answer = self.send(Method::PUT, url, &[], Some(knobs)).await?;
+        answer.expect(StatusCode::OK, "the warehouse's faults could not be set")
+    }
+
+    /// The dead letters that somebody has to look at.
+    pub(crate) async fn letters(&self) -> Result<Value, Trouble> {
+        let url = format!("{}/dead-letters", self.orders);
+        Ok(self.send(Method::GET, url, &[], None).await?.body)
+    }
+
+    /// The Warehouse's own count.
+    pub(crate) async fn shipments(&self) -> Result<Value, Trouble> {
+        let url = format!("{}/audit", self.warehouse);
+        Ok(self.send(Method::GET, url, &[], None).await?.body)
+    }
+
+    /// Sends a dead letter once more.
+    pub(crate) async fn redrive(&self, id: &str) -> Result<Answer, Trouble> {
+        let url = format!("{}/dead-letters/{id}/redrive", self.orders);
+        self.send(Method::POST, url, &[], Some(json!({"by": "check", "why": "mended"}))).await
     }
 
     /// A customer's click. The same key with another click is the same order.

@@ -23,7 +23,8 @@ pub(crate) async fn run(port: u16, data: &Path) -> Result<(), Trouble> {
     let (paint, shutdown) = (Paint::for_stdout(), Shutdown::listen()?);
     if port == 0 {
         // For whoever started us: the one line that says where everything is.
-        out::line(json!({"orders": services.orders, "inventory": services.inventory}));
+        let Services { orders, inventory, warehouse, .. } = &services;
+        out::line(json!({"orders": orders, "inventory": inventory, "warehouse": warehouse}));
     }
     let told = tokio::select! {
         told = show(&services, data, paint) => told,
@@ -39,6 +40,7 @@ async fn show(services: &Services, data: &Path, paint: Paint) -> Result<(), Trou
     out::line(paint.strong("aplomb demo"));
     out::line(format!("  {:<9} {}", "orders", services.orders));
     out::line(format!("  {:<9} {}", "inventory", services.inventory));
+    out::line(format!("  {:<9} {}", "warehouse", services.warehouse));
     out::line(format!("  {:<9} {}", "data", data.display()));
     story::tell(services, paint).await?;
     services.client.stock("mug", 100).await?;

@@ -1,11 +1,15 @@
 //! One service alone, for several processes.
 
 use std::env::VarError;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use aplomb_inventory_service::{Inventory, Tokens, serve};
-use aplomb_order_api::OrderApi;
+use aplomb_inventory_service::{Inventory, Place, Tokens, serve};
+use aplomb_order_api::{FulfilmentConfig, OrderApi, Worker, WorkerConfig};
+use aplomb_warehouse::Warehouse;
+use axum::Router;
+use axum::routing::get;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -21,6 +25,8 @@ pub(crate) async fn run(command: &Serve, data: &Path) -> Result<(), Trouble> {
     match command.role {
         Role::Inventory => inventory(command, data).await,
         Role::Orders => orders(command, data).await,
+        Role::Warehouse => warehouse(command, data).await,
+        Role::Worker => worker(command, data).await,
     }
 }
 
@@ -47,22 +53,63 @@ async fn inventory(command: &Serve, data: &Path) -> Result<(), Trouble> {
 }
 
 async fn orders(command: &Serve, data: &Path) -> Result<(), Trouble> {
-    let listen = command.listen;
-    if !listen.ip().is_loopback() {
-        return Err(Trouble::new(format!(
-            "the Order API has no authentication and does not listen on {listen}; listen on 127.0.0.1 and put a proxy that authenticates before it"
-        )));
-    }
+    let listen = near("the Order API", command.listen)?;
     let listener = serve::bind(listen).await?;
     let mut config = aplomb_order_api::Config::new(data, command.inventory_url.clone());
     if let Some(token) = setting("INVENTORY_TOKEN")? {
         config.token = token;
     }
+    if let Some(place) = &command.database {
+        config.place = place.clone();
+    }
+    config.fulfilment = FulfilmentConfig::new(command.warehouse_url.clone());
+    config.fulfilment.analytics = Some(command.warehouse_url.clone());
     let orders = OrderApi::open(config, HttpConnector::new()).await?;
     let shutdown = Shutdown::listen()?;
     announce("orders", &listener)?;
     orders.serve(listener, shutdown.asked()).await;
     Ok(())
+}
+
+async fn warehouse(command: &Serve, data: &Path) -> Result<(), Trouble> {
+    let listener = serve::bind(near("the Warehouse", command.listen)?).await?;
+    let mut config = aplomb_warehouse::Config::new(data);
+    if let Some(place) = &command.database {
+        config.place = place.clone();
+    }
+    let warehouse = Warehouse::open(config).await?;
+    let shutdown = Shutdown::listen()?;
+    announce("warehouse", &listener)?;
+    warehouse.serve(listener, shutdown.asked()).await;
+    Ok(())
+}
+
+/// Its address answers `/healthz`.
+async fn worker(command: &Serve, data: &Path) -> Result<(), Trouble> {
+    let listener = serve::bind(near("the worker", command.listen)?).await?;
+    let place = command.database.clone();
+    let place = place.unwrap_or_else(|| Place::File(data.join(aplomb_order_api::DATABASE)));
+    let fulfilment = FulfilmentConfig::new(command.warehouse_url.clone());
+    let config = WorkerConfig::new(place, fulfilment);
+    let worker = Worker::open(config, HttpConnector::new()).await?;
+    let shutdown = Shutdown::listen()?;
+    announce("worker", &listener)?;
+    let health = Router::new().route("/healthz", get(|| async { "alive" }));
+    let answering = tokio::spawn(async move { axum::serve(listener, health).await });
+    worker.run(shutdown.asked()).await;
+    answering.abort();
+    worker.close().await;
+    Ok(())
+}
+
+/// Services without authentication are for this machine alone.
+fn near(who: &str, listen: SocketAddr) -> Result<SocketAddr, Trouble> {
+    if listen.ip().is_loopback() {
+        return Ok(listen);
+    }
+    Err(Trouble::new(format!(
+        "{who} has no authentication and does not listen on {listen}; listen on 127.0.0.1 and put a proxy that authenticates before it"
+    )))
 }
 
 fn announce(role: &str, listener: &TcpListener) -> Result<(), Trouble> {

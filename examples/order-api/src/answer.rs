@@ -48,7 +48,7 @@ fn document(order: &Order) -> Value {
         "order_id": order.id.to_string(),
         "customer": order.customer,
         "status": order.status,
-        "fulfilment": "none",
+        "fulfilment": order.fulfilled,
         "lines": lines,
     })
 }
@@ -75,6 +75,12 @@ pub(crate) fn key_reused(of: OrderId) -> Problem {
     Problem::new(KEY_REUSED, "idempotency key reused", StatusCode::UNPROCESSABLE_ENTITY)
         .detail("this key was used for another order; choose a new key for a new order")
         .with("order_id", of.to_string())
+}
+
+/// The key's record has gone, but its return is still there, and it is another one.
+pub(crate) fn return_key_reused() -> Problem {
+    Problem::new(KEY_REUSED, "idempotency key reused", StatusCode::UNPROCESSABLE_ENTITY)
+        .detail("this key was used for another return; choose a new key for a new return")
 }
 
 pub(crate) fn unknown_order() -> Problem {

@@ -21,21 +21,18 @@ pub(crate) struct AskedLine {
 
 impl Ask {
     /// Reads the body of `POST /orders`.
-    pub(crate) fn parse(body: &[u8]) -> Result<Self, BadOrder> {
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, BadAsk> {
         let wire: Wire = serde_json::from_slice(body).map_err(|error| {
-            BadOrder(format!(
+            BadAsk(format!(
                 "{error}; send {{\"customer\", \"lines\": [{{\"sku\", \"quantity\"}}]}}"
             ))
         })?;
         let customer = named("customer", wire.customer, CUSTOMER_MAX)?;
         if wire.lines.is_empty() {
-            return Err(BadOrder("lines is empty; order at least one article".into()));
+            return Err(BadAsk("lines is empty; order at least one article".into()));
         }
-        if wire.lines.len() > LINES_MAX {
-            return Err(BadOrder(format!(
-                "there are {} lines; send at most {LINES_MAX}",
-                wire.lines.len()
-            )));
+        if let Some(bad) = too_many(wire.lines.len()) {
+            return Err(bad);
         }
         let lines = (1..).zip(wire.lines).map(|(number, line)| line.check(number));
         let lines = lines.collect::<Result<_, _>>()?;
@@ -43,13 +40,28 @@ impl Ask {
     }
 }
 
+impl Ask {
+    /// What is wrong with an order whose only known fault is that it is long.
+    pub(crate) fn too_many_lines(body: &[u8]) -> Option<BadAsk> {
+        let wire: Wire = serde_json::from_slice(body).ok()?;
+        too_many(wire.lines.len())
+    }
+}
+
+fn too_many(lines: usize) -> Option<BadAsk> {
+    let why = || BadAsk(format!("there are {lines} lines; send at most {LINES_MAX}"));
+    (lines > LINES_MAX).then(why)
+}
+
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wire {
     customer: String,
     lines: Vec<WireLine>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct WireLine {
     sku: String,
     // Any number, so that one out of range is told what the range is.
@@ -57,7 +69,7 @@ struct WireLine {
 }
 
 impl WireLine {
-    fn check(self, number: u32) -> Result<AskedLine, BadOrder> {
+    fn check(self, number: u32) -> Result<AskedLine, BadAsk> {
         let sku = named(&format!("the sku of line {number}"), self.sku, SKU_MAX)?;
         let quantity = self
             .quantity
@@ -65,7 +77,7 @@ impl WireLine {
             .and_then(|quantity| u32::try_from(quantity).ok())
             .filter(|quantity| (1..=QUANTITY_MAX).contains(quantity))
             .ok_or_else(|| {
-                BadOrder(format!(
+                BadAsk(format!(
                     "the quantity of line {number} is {}; give a whole number from 1 to {QUANTITY_MAX}",
                     self.quantity
                 ))
@@ -74,28 +86,35 @@ impl WireLine {
     }
 }
 
-fn named(what: &str, name: String, most: usize) -> Result<String, BadOrder> {
+fn named(what: &str, name: String, most: usize) -> Result<String, BadAsk> {
     let fits = !name.trim().is_empty() && name.chars().count() <= most;
     if fits && !name.chars().any(char::is_control) {
         return Ok(name);
     }
-    Err(BadOrder(format!("{what} must have 1 to {most} printable characters")))
+    Err(BadAsk(format!("{what} must have 1 to {most} printable characters")))
 }
 
-/// A body that is no order.
+/// A body that is not what it should be.
 #[derive(Debug)]
-pub(crate) struct BadOrder(String);
+pub(crate) struct BadAsk(String);
 
-impl fmt::Display for BadOrder {
+impl BadAsk {
+    /// For this reason.
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+impl fmt::Display for BadAsk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Error for BadOrder {}
+impl Error for BadAsk {}
 
 const CUSTOMER_MAX: usize = 200;
-const LINES_MAX: usize = 100;
+pub(crate) const LINES_MAX: usize = 100;
 const SKU_MAX: usize = 64;
 const QUANTITY_MAX: u32 = 1_000_000;
 
@@ -145,6 +164,8 @@ mod tests {
             json!({"customer": 7, "lines": [line]}),
             json!({"customer": "ann", "lines": line}),
             json!({"customer": "ann", "lines": [{"sku": "mug"}]}),
+            json!({"customer": "ann", "lines": [line], "express": true}),
+            json!({"customer": "ann", "lines": [{"sku": "mug", "quantity": 1, "gift": true}]}),
             json!({"customer": "ann", "lines": [{"sku": "", "quantity": 1}]}),
             json!({"customer": "ann", "lines": [{"sku": "a\nb", "quantity": 1}]}),
             json!({"customer": "ann", "lines": [{"sku": "mug", "quantity": "1"}]}),
@@ -155,7 +176,7 @@ mod tests {
         assert!(Ask::parse(b"customer=ann").is_err());
     }
 
-    fn parse(value: &serde_json::Value) -> Result<Ask, BadOrder> {
+    fn parse(value: &serde_json::Value) -> Result<Ask, BadAsk> {
         Ask::parse(value.to_string().as_bytes())
     }
 }

@@ -5,12 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use aplomb_backoff::Backoff;
 use aplomb_core::{Deadline, Dice, time};
-use sqlx::SqliteConnection;
+use aplomb_inventory_service::database::At;
 
+use crate::chronicle::Chronicle;
+use crate::fulfilment::{Fulfilled, Fulfilment};
 use crate::inventory::{Doubt, Errand, Inventory, Reserving};
 use crate::order::{Hold, Move, Order, Refusal, Status};
 use crate::orders::Orders;
 use crate::policy::{Class, RESERVATION_TOTAL};
+use crate::returns::{Return, Returns};
 
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -19,7 +22,10 @@ pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) orders: Orders,
+    pub(crate) returns: Returns,
     pub(crate) inventory: Inventory,
+    pub(crate) fulfilment: Fulfilment,
+    pub(crate) chronicle: Chronicle,
     pub(crate) dice: Dice,
     pub(crate) clock: Clock,
     /// How long an idempotency claim outlives its process.
@@ -60,11 +66,10 @@ impl Desk {
                 }
                 Move::Release(index) => {
                     let line = &order.lines[index];
-                    let number = line.number;
                     let Some(id) = line.hold.reservation().map(ToOwned::to_owned) else {
                         continue;
                     };
-                    match self.inventory.release(order.id, number, &id, on).await {
+                    match self.inventory.release(order.id, line, &id, on).await {
                         Ok(()) => order.lines[index].hold = Hold::Released(id),
                         Err(doubt) => return Ok(pending(order, &doubt)),
                     }
@@ -90,7 +95,7 @@ impl Desk {
     /// roll back, [`reread`](Self::reread) it and carry it again.
     pub(crate) async fn settle_in(
         &self,
-        connection: &mut SqliteConnection,
+        mut at: At<'_>,
         order: &mut Order,
         status: Status,
     ) -> sqlx::Result<bool> {
@@ -99,8 +104,12 @@ impl Desk {
         }
         let now = self.now();
         let next_try = (!status.is_terminal()).then(|| now + self.pause(order.tries));
-        if !Orders::settle_in(connection, order, status, next_try, now).await? {
+        if !Orders::settle_in(at.here(), order, status, next_try, now).await? {
             return Ok(false);
+        }
+        if status == Status::Confirmed {
+            self.fulfilment.ask_in(at, order.id, now).await?;
+            order.fulfilled = Fulfilled::Queued;
         }
         order.status = status;
         Ok(true)
@@ -118,6 +127,30 @@ impl Desk {
         }
         *order = found;
         Ok(())
+    }
+
+    /// Gives a returned line back to Inventory. Answers whether that is known to be done.
+    pub(crate) async fn give_back(&self, returned: &Return, on: Errand) -> bool {
+        let Return { order, line, is_done, .. } = returned;
+        let Some(id) = line.hold.reservation().filter(|_| !is_done) else {
+            return true;
+        };
+        let Err(doubt) = self.inventory.release(*order, line, id, on).await else {
+            return true;
+        };
+        let Doubt { seen, is_bug } = doubt;
+        if is_bug {
+            tracing::error!(%order, line = line.number, %seen, "inventory gave an answer that cannot be; the return stays open");
+        } else {
+            tracing::info!(%order, line = line.number, %seen, "inventory's answer is not known; the return stays open");
+        }
+        false
+    }
+
+    /// Leaves a return to the reconciler for another try.
+    pub(crate) async fn postpone(&self, returned: &Return) -> sqlx::Result<()> {
+        let next_try = self.now() + self.pause(returned.tries);
+        self.returns.postpone(returned, next_try).await
     }
 
     /// How long the reconciler leaves an order alone after so many tries: half of the ceiling for

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aplomb_admission::AdmissionHandle;
 use aplomb_core::{BoxError, Deadline, Dice, IDEMPOTENCY_KEY, cause, transport};
 use aplomb_telemetry::Metrics;
 use bytes::Bytes;
@@ -11,14 +12,17 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::Connect;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 
+use crate::availability::{Changing, Numbers};
+use crate::circuit::CircuitWatch;
 use crate::journal::{Journal, Scribe};
 use crate::order::{Line, OrderId};
-use crate::policy::{self, Budgets, Class, Stack, Transport};
+use crate::policy::{self, Budgets, Bulkhead, Class, Stack, Transport};
 
 /// The client of one Inventory Service.
 #[derive(Clone)]
@@ -27,6 +31,8 @@ pub(crate) struct Inventory {
     token: HeaderValue,
     transport: Transport,
     journal: Journal,
+    bulkhead: Bulkhead,
+    numbers: Numbers,
     availability: Stack,
     reserve: Stack,
     release: Stack,
@@ -39,23 +45,38 @@ impl Inventory {
         token: HeaderValue,
         connector: C,
         journal: Journal,
+        fresh_for: Duration,
         dice: &Dice,
         metrics: &Metrics,
     ) -> Self
     where
         C: Connect + Clone + Send + Sync + 'static,
     {
-        let budgets = Budgets::new(metrics);
-        let stack = |policy| Stack::new(policy, budgets.clone(), dice.clone(), metrics);
+        let (budgets, bulkhead) = (Budgets::new(metrics), Bulkhead::new(dice));
+        let stack =
+            |policy| Stack::new(policy, budgets.clone(), bulkhead.clone(), dice.clone(), metrics);
+        let availability = stack(policy::availability());
         Self {
             base: base.to_string().trim_end_matches('/').into(),
             token,
             transport: connected(connector),
             journal,
-            availability: stack(policy::availability()),
+            numbers: Numbers::new(fresh_for, availability.metrics()),
+            availability,
             reserve: stack(policy::reserve()),
             release: stack(policy::release()),
+            bulkhead,
         }
+    }
+
+    /// The places that calls to Inventory take.
+    pub(crate) fn places(&self) -> AdmissionHandle {
+        self.bulkhead.handle()
+    }
+
+    /// The circuit of reservations.
+    pub(crate) fn reservations(&self) -> CircuitWatch {
+        self.reserve.circuit()
     }
 
     /// Reserves a line under the key that belongs to it.
@@ -72,23 +93,25 @@ impl Inventory {
         let path = "/inventory/reservations";
         let request = self.request(Method::POST, path, &headers, body.to_string().into(), on);
         let scribe = Scribe::new(&self.journal, order, line.number, "reserve");
+        let _changing = self.changing(&line.sku);
         match self.send(&self.reserve, on, request, scribe).await {
             Ok(response) => Reserving::read(&response),
             Err(error) => Reserving::Unknown(Doubt::unanswered(&*error)),
         }
     }
 
-    /// Gives a line's reservation back. Twice is once.
+    /// Gives back what a line holds. Twice is once.
     pub(crate) async fn release(
         &self,
         order: OrderId,
-        line: u32,
+        line: &Line,
         reservation: &str,
         on: Errand,
     ) -> Result<(), Doubt> {
         let path = format!("/inventory/reservations/{reservation}");
         let request = self.request(Method::DELETE, &path, &[], Bytes::new(), on);
-        let scribe = Scribe::new(&self.journal, order, line, "release");
+        let scribe = Scribe::new(&self.journal, order, line.number, "release");
+        let _changing = self.changing(&line.sku);
         match self.send(&self.release, on, request, scribe).await {
             Ok(response) if response.status().is_success() => Ok(()),
             Ok(response) => Err(Doubt::answered(&response)),
@@ -96,15 +119,27 @@ impl Inventory {
         }
     }
 
-    /// Asks for a page about a product, such as `/products/mug/availability`.
+    /// How many there are of a product: Inventory's answer, or what is told instead.
     pub(crate) async fn look(
         &self,
-        path: &str,
+        sku: &str,
         deadline: Option<Deadline>,
     ) -> Result<Response<Bytes>, BoxError> {
         let on = Errand { class: Class::Read, deadline };
-        let request = self.request(Method::GET, path, &[], Bytes::new(), on);
-        self.send(&self.availability, on, request, Scribe::silent()).await
+        let request = self.request(Method::GET, &availability_of(sku), &[], Bytes::new(), on)?;
+        let (stack, transport) = (self.availability.clone(), self.transport.clone());
+        let inventory = BoxCloneSyncService::new(service_fn(move |request| {
+            stack.send(on.class, request, Scribe::silent(), transport.clone())
+        }));
+        let (parts, body) = self.numbers.look(request, inventory).await?.into_parts();
+        let body = body.collect().await.unwrap_or_else(|never| match never {});
+        Ok(Response::from_parts(parts, body.to_bytes()))
+    }
+
+    /// From here to the end of the scope, the number of this product may change.
+    fn changing(&self, sku: &str) -> Changing {
+        let uri = Uri::try_from(format!("{}{}", self.base, availability_of(sku)));
+        self.numbers.changes(uri.ok())
     }
 
     fn request(
@@ -142,6 +177,11 @@ impl Inventory {
         let body = body.collect().await.unwrap_or_else(|never| match never {});
         Ok(Response::from_parts(parts, body.to_bytes()))
     }
+}
+
+/// One product has one address, however its name was written.
+fn availability_of(sku: &str) -> String {
+    format!("/products/{}/availability", utf8_percent_encode(sku, NON_ALPHANUMERIC))
 }
 
 /// On whose behalf a call is made, and until when anyone waits for it.
@@ -233,7 +273,7 @@ fn read<T: serde::de::DeserializeOwned>(response: &Response<Bytes>) -> Option<T>
 
 /// A hyper client whose answers arrive whole: one that breaks off halfway is a lost one, and is
 /// seen by the attempt's deadline and by the retries.
-fn connected<C>(connector: C) -> Transport
+pub(crate) fn connected<C>(connector: C) -> Transport
 where
     C: Connect + Clone + Send + Sync + 'static,
 {

@@ -14,15 +14,15 @@ use http_body_util::Full;
 
 use crate::order::OrderId;
 
-/// One thing that happened on the way to Inventory for one line of an order.
+/// One thing that happened on the way to Inventory for an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Entry {
     /// The order.
     pub order: OrderId,
-    /// Its line, from 1.
+    /// Its line, from 1; 0 for the whole order.
     pub line: u32,
-    /// What was asked for: `reserve` or `release`.
+    /// What was asked for: `reserve` or `release`; `place` for the whole order.
     pub operation: &'static str,
     /// What happened.
     pub step: Step,
@@ -32,6 +32,13 @@ impl Entry {
     /// This happened to that line.
     pub const fn new(order: OrderId, line: u32, operation: &'static str, step: Step) -> Self {
         Self { order, line, operation, step }
+    }
+}
+
+impl Entry {
+    /// What it is about, unless that is the whole order.
+    pub(crate) fn subject(&self) -> Option<(u32, &'static str)> {
+        (self.line > 0).then_some((self.line, self.operation))
     }
 }
 
@@ -52,6 +59,8 @@ pub enum Step {
     Waiting(Duration),
     /// It will not be tried again now.
     GivenUp(Reason),
+    /// The customer was told that the outcome is not known yet.
+    Pending,
 }
 
 /// How an attempt can end without an answer.
@@ -75,13 +84,22 @@ impl fmt::Display for Step {
                 write!(f, "replayed {}", status.as_u16())
             }
             Self::Answered { status, .. } => write!(f, "{}", status.as_u16()),
-            Self::Unanswered(Silence::Lost) => f.write_str("response lost"),
-            Self::Unanswered(Silence::Late) => f.write_str("no answer in time"),
-            Self::Unanswered(Silence::Unsent) => f.write_str("not sent"),
-            Self::Unanswered(Silence::Garbled) => f.write_str("answer garbled"),
+            Self::Unanswered(silence) => silence.fmt(f),
             Self::Waiting(wait) => write!(f, "waited {} ms", wait.as_millis()),
             Self::GivenUp(reason) => write!(f, "given up: {reason}"),
+            Self::Pending => f.write_str("answered pending"),
         }
+    }
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lost => "response lost",
+            Self::Late => "no answer in time",
+            Self::Unsent => "not sent",
+            Self::Garbled => "answer garbled",
+        })
     }
 }
 

@@ -19,26 +19,39 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Outermost first, a call to Inventory passes: the deadline of the whole order, the deadline of
-//! the operation, retries that spend a budget, the deadline of an attempt, the connection. What
-//! each operation may cost stands in one file, `policy.rs`.
+//! Outermost first, a call to Inventory passes: the fallback of what only reads, the deadline of the
+//! whole order, the deadline of the operation, retries that spend a budget, the bulkhead that all
+//! operations share, the operation's circuit breaker, the deadline of an attempt, the connection.
+//! What each operation may cost stands in one file, `policy.rs`.
 
+mod admission;
 mod answer;
 mod ask;
+mod availability;
+mod chronicle;
+mod circuit;
 mod config;
 mod desk;
+mod fulfilment;
 mod inventory;
 mod journal;
 mod order;
 mod orders;
+mod outside;
+mod policies;
 mod policy;
 mod reconciler;
+mod returns;
 mod routes;
 mod service;
+mod upload;
 
+pub use admission::Places;
 pub use aplomb_inventory_service::StartError;
+pub use circuit::CircuitWatch;
 pub use config::Config;
 pub use desk::Clock;
+pub use fulfilment::{FulfilmentConfig, FulfilmentTally, Round, Told, Worker, WorkerConfig};
 pub use journal::{Entry, Journal, Silence, Step};
 pub use order::OrderId;
 pub use orders::Tally;

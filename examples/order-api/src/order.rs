@@ -8,6 +8,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::ask::Ask;
+use crate::fulfilment::Fulfilled;
 
 /// An order as it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub(crate) struct Order {
     pub(crate) lines: Vec<Line>,
     /// How often the reconciler has tried.
     pub(crate) tries: u32,
+    /// How far its shipment has come.
+    pub(crate) fulfilled: Fulfilled,
 }
 
 impl Order {
@@ -35,7 +38,15 @@ impl Order {
                 hold: Hold::None,
             })
             .collect();
-        Self { id, customer: ask.customer, status: Status::Placing, refusal: None, lines, tries: 0 }
+        Self {
+            id,
+            customer: ask.customer,
+            status: Status::Placing,
+            refusal: None,
+            lines,
+            tries: 0,
+            fulfilled: Fulfilled::None,
+        }
     }
 
     /// What has to happen next.

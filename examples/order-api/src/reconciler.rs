@@ -7,8 +7,9 @@ use futures_util::stream::{self, StreamExt};
 use crate::desk::Desk;
 use crate::order::{Order, OrderId};
 use crate::policy::Class;
+use crate::returns::{Return, Returns};
 
-/// Resumes orders whose outcome is not known, under the keys that they always had.
+/// Resumes orders and returns whose outcome is not known, under the keys that they always had.
 ///
 /// What is due and how often it was tried is in the orders' own rows, so a restart forgets
 /// nothing. It hands a hopeless order on to the next try, never to "rejected".
@@ -27,7 +28,7 @@ impl Reconciler {
     pub async fn run(self) {
         loop {
             match self.run_once().await {
-                Ok(pass) if pass.taken == BATCH_MAX => {}
+                Ok(pass) if pass.taken >= BATCH_MAX => {}
                 Ok(_) => self.rest().await,
                 Err(error) => {
                     tracing::error!(%error, "the reconciler cannot read the orders");
@@ -37,7 +38,8 @@ impl Reconciler {
         }
     }
 
-    /// Takes up to 64 orders that are due now and tries each once, eight at a time.
+    /// Takes up to 64 orders that are due now and as many returns, and tries each once, eight of
+    /// each at a time.
     ///
     /// # Errors
     ///
@@ -46,13 +48,20 @@ impl Reconciler {
     pub async fn run_once(&self) -> Result<Pass, sqlx::Error> {
         let (desk, now) = (&self.desk, self.desk.now());
         let due = desk.orders.take_due(BATCH_MAX, now, desk.hold()).await?;
-        let taken = due.len();
-        let ended = stream::iter(due)
+        let back = desk.returns.take_due(BATCH_MAX, now, desk.hold()).await?;
+        let taken = due.len() + back.len();
+        let orders = stream::iter(due)
             .map(|id| self.resume(id))
             .buffer_unordered(CONCURRENCY)
             .filter(|ended| std::future::ready(*ended))
-            .count()
-            .await;
+            .count();
+        let returns = stream::iter(back)
+            .map(|returned| self.give_back(returned))
+            .buffer_unordered(CONCURRENCY)
+            .filter(|ended| std::future::ready(*ended))
+            .count();
+        let (orders, returns) = tokio::join!(orders, returns);
+        let ended = orders + returns;
         Ok(Pass { taken, ended })
     }
 
@@ -76,14 +85,36 @@ impl Reconciler {
         loop {
             let status = desk.carry(&mut order, on).await?;
             let mut tx = desk.orders.write().await?;
-            if desk.settle_in(&mut tx, &mut order, status).await? {
+            if desk.settle_in(tx.at(), &mut order, status).await? {
                 tx.commit().await?;
+                desk.fulfilment.tell(&order);
                 return Ok(order);
             }
             tx.rollback().await?;
             // It was ended or refused meanwhile; each can happen once, so this loop ends.
             desk.reread(&mut order).await?;
         }
+    }
+
+    /// Whether the stock is back.
+    async fn give_back(&self, returned: Return) -> bool {
+        let done = self.try_return(&returned).await;
+        done.unwrap_or_else(|error| {
+            tracing::error!(%error, order = %returned.order, "a return could not be reconciled");
+            false
+        })
+    }
+
+    async fn try_return(&self, returned: &Return) -> sqlx::Result<bool> {
+        let desk = &self.desk;
+        if !desk.give_back(returned, Desk::errand(Class::Background, None)).await {
+            desk.postpone(returned).await?;
+            return Ok(false);
+        }
+        let mut tx = desk.returns.write().await?;
+        Returns::settle_in(tx.at(), returned, desk.now()).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     async fn rest(&self) {
@@ -102,7 +133,7 @@ impl std::fmt::Debug for Reconciler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Pass {
-    /// How many orders were due.
+    /// How many orders and returns were due.
     pub taken: usize,
     /// How many of them have ended.
     pub ended: usize,

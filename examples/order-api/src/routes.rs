@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use aplomb_core::{Deadline, Problem, retry_after};
+use aplomb_core::{Deadline, Observe, Problem, retry_after};
 use aplomb_idempotency::{Claim, CompleteError, Recorded, Refusal};
-use aplomb_idempotency_sqlx::complete_and_commit;
 use aplomb_idempotency_sqlx::sqlite::failed;
 use aplomb_telemetry::Metrics;
 use axum::Extension;
@@ -12,13 +11,15 @@ use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, Uri, header};
+use http::{HeaderName, StatusCode, header};
 use serde_json::json;
 
 use crate::answer::{self, Refused};
 use crate::ask::Ask;
 use crate::desk::Desk;
+use crate::journal::{Entry, Step};
 use crate::order::{Order, OrderId};
+use crate::policies::Page;
 use crate::policy::Class;
 use crate::service::App;
 
@@ -52,9 +53,14 @@ async fn work(
     loop {
         let status = desk.carry(&mut order, on).await.map_err(failed)?;
         let mut tx = desk.orders.write().await.map_err(failed)?;
-        let settled = desk.settle_in(&mut tx, &mut order, status).await;
+        let settled = desk.settle_in(tx.at(), &mut order, status).await;
         if settled.map_err(failed)? {
-            return Ok(complete_and_commit(claim, tx, answer::placed(&order)).await?);
+            let recorded = tx.record(claim, answer::placed(&order)).await?;
+            desk.fulfilment.tell(&order);
+            if !order.status.is_terminal() {
+                desk.chronicle.observe(&Entry::new(order.id, 0, "place", Step::Pending));
+            }
+            return Ok(recorded);
         }
         tx.rollback().await.map_err(failed)?;
         // The reconciler ended or refused it meanwhile; each can happen once, so this loop ends.
@@ -79,43 +85,65 @@ pub(crate) async fn show(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refused> {
-    // A name that is no text is no order's name either.
-    let id = path.ok().and_then(|Path(id)| OrderId::parse(&id));
-    let id = id.ok_or_else(answer::unknown_order)?;
-    let order = app.desk.orders.find(id).await?;
-    let order = order.ok_or_else(answer::unknown_order)?;
+    let order = app.order(path).await?;
     Ok(answer::shown(&order).map(Body::from))
 }
 
-/// `GET /products/{sku}/availability`: what Inventory says, or that it says nothing.
+/// `GET /orders/{id}/timeline`: what this process remembers of its way.
+pub(crate) async fn timeline(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Refused> {
+    let order = app.order(path).await?;
+    let mut document = app.desk.chronicle.page(order.id).document();
+    document["order_id"] = order.id.to_string().into();
+    document["status"] = order.status.as_str().into();
+    Ok(answer::json(StatusCode::OK, &document).map(Body::from))
+}
+
+impl App {
+    async fn order(&self, path: Result<Path<String>, PathRejection>) -> Result<Order, Refused> {
+        // A name that is no text is no order's name either.
+        let id = path.ok().and_then(|Path(id)| OrderId::parse(&id));
+        let id = id.ok_or_else(answer::unknown_order)?;
+        let order = self.desk.orders.find(id).await?;
+        Ok(order.ok_or_else(answer::unknown_order)?)
+    }
+}
+
+/// `GET /products/{sku}/availability`: what Inventory says; while it says nothing, its last number
+/// for a moment, and then that the number is not known.
 pub(crate) async fn availability(
     State(app): State<Arc<App>>,
     deadline: Option<Extension<Deadline>>,
-    uri: Uri,
+    path: Result<Path<String>, PathRejection>,
 ) -> Response {
+    let Ok(Path(sku)) = path else {
+        return answer::bad_request("the name of the product is no text").into_response();
+    };
     let inherited = deadline.map(|Extension(deadline)| deadline);
-    // Both services have the same path here, so the sku travels as it was written.
-    match app.desk.inventory.look(uri.path(), inherited).await {
+    match app.desk.inventory.look(&sku, inherited).await {
         Ok(answer) if matches!(answer.status().as_u16(), 200 | 400 | 404) => pass_on(answer),
         Ok(answer) => {
-            tracing::info!(status = %answer.status(), "availability is not known");
+            tracing::warn!(status = %answer.status(), "availability is not known");
             unavailable(&app)
         }
         Err(error) => {
-            tracing::info!(%error, "availability is not known");
+            tracing::warn!(%error, "availability is not known");
             unavailable(&app)
         }
     }
 }
 
-/// Status, type and body; the other headers were between Inventory and us.
+/// Status, type, body, and how old it is; the other headers were between Inventory and us.
 fn pass_on(answer: http::Response<Bytes>) -> Response {
     let (from, body) = answer.into_parts();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = from.status;
-    if let Some(kind) = from.headers.get(header::CONTENT_TYPE) {
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, kind.clone());
+    for name in [header::CONTENT_TYPE, header::CACHE_CONTROL, header::AGE, CACHE_STATUS] {
+        if let Some(value) = from.headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
     }
     response
 }
@@ -157,6 +185,12 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
+/// `GET /policies`: what each operation may cost.
+pub(crate) async fn policies(State(app): State<Arc<App>>) -> Response {
+    let pages: Vec<_> = app.policies.iter().map(Page::document).collect();
+    answer::json(StatusCode::OK, &json!({ "policies": pages })).map(Body::from)
+}
+
 /// Any other path.
 pub(crate) async fn nowhere() -> Refused {
     Problem::new("/problems/unknown-path", "there is nothing here", StatusCode::NOT_FOUND).into()
@@ -171,3 +205,6 @@ pub(crate) async fn not_so() -> Refused {
     )
     .into()
 }
+
+/// RFC 9211.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

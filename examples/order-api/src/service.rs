@@ -1,43 +1,55 @@
 use std::fmt;
-use std::fs;
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aplomb_deadline::DeadlineLayer;
 use aplomb_idempotency::{IdempotencyLayer, Store};
-use aplomb_idempotency_sqlx::SqliteStore;
-use aplomb_idempotency_sqlx::sqlite::{self, Pools};
+use aplomb_inventory_service::database::{Database, Tables};
 use aplomb_inventory_service::serve::{self, Limits};
+use aplomb_inventory_service::{Keys, Place, Records};
 use aplomb_telemetry::{Metrics, OperationMetrics};
 use axum::Router;
-use axum::routing::{get, post};
+use axum::middleware::from_fn;
+use axum::routing::get;
 use axum::serve::Listener;
 use http::HeaderValue;
 use hyper_util::client::legacy::connect::Connect;
 use prometheus::Registry;
 
+use crate::admission::{Doors, Places};
+use crate::chronicle::Chronicle;
+use crate::circuit::CircuitWatch;
 use crate::desk::Desk;
+use crate::fulfilment::{self, Fulfilment, FulfilmentTally, Told, Worker};
 use crate::inventory::Inventory;
 use crate::orders::{Orders, Tally};
+use crate::policies::Page;
 use crate::reconciler::Reconciler;
-use crate::{Config, StartError, routes};
+use crate::returns::{self, Returns};
+use crate::upload::{self, BODY_MAX};
+use crate::{Config, StartError, outside, policy, routes};
 
 /// The Order API, its database open. Clones share everything.
 #[derive(Clone)]
 pub struct OrderApi {
     app: Arc<App>,
-    keys: IdempotencyLayer<SqliteStore, OperationMetrics>,
-    store: SqliteStore,
+    orders_keys: Keyed,
+    returns_keys: Keyed,
+    doors: Doors,
+    store: Arc<Records>,
     limits: Limits,
 }
+
+type Keyed = IdempotencyLayer<Arc<Records>, OperationMetrics>;
 
 /// What handlers share.
 pub(crate) struct App {
     pub(crate) desk: Desk,
     pub(crate) metrics: Metrics,
+    /// What is in force.
+    pub(crate) policies: Vec<Page>,
     stopping: AtomicBool,
 }
 
@@ -56,48 +68,111 @@ impl OrderApi {
         let mut token = HeaderValue::try_from(format!("Bearer {}", config.token))
             .map_err(|error| StartError::setting("the token for inventory", TOKEN_MEND, error))?;
         token.set_sensitive(true);
-        let (orders, store) = open_database(&config.data).await?;
+        let (database, store) = open_database(&config.place).await?;
         let metrics = Metrics::register(&Registry::new(), None)
             .map_err(|error| StartError::setting("the metrics", METRICS_MEND, error))?;
-        let keys = IdempotencyLayer::new(store.clone())
-            .transactional()
-            .global_scope(SCOPE)
-            .lease(config.lease)
-            .keep(config.keep)
-            .body_cap(BODY_MAX)
-            .dice(config.dice.clone())
-            .observe(metrics.operation("place"));
-        let (base, journal) = (&config.inventory, config.journal);
-        let desk = Desk {
-            orders,
-            inventory: Inventory::new(base, token, connector, journal, &config.dice, &metrics),
-            dice: config.dice,
-            clock: config.clock,
-            lease: config.lease,
+        let keys = |scope, operation| {
+            IdempotencyLayer::new(Arc::clone(&store))
+                .global_scope(scope)
+                .lease(config.lease)
+                .keep(config.keep)
+                // The rows remember their keys for ever.
+                .retire(Duration::ZERO)
+                .body_cap(BODY_MAX)
+                .dice(config.dice.clone())
+                .observe(metrics.operation(operation))
         };
-        let app = App { desk, metrics, stopping: AtomicBool::new(false) };
-        Ok(Self { app: Arc::new(app), keys, store, limits: config.limits })
+        let (orders_keys, returns_keys) = (keys(ORDERS, "place"), keys(RETURNS, "return"));
+        let doors = Doors::new(&config.dice, &metrics);
+        let (orders, returns) = (Orders::new(database.clone()), Returns::new(database));
+        let (settings, database) = (&config.fulfilment, orders.database());
+        let shipping =
+            Fulfilment::open(settings, database, connector.clone(), &config.dice, &metrics);
+        let fulfilment = shipping.await?;
+        let chronicle = Chronicle::new(Arc::clone(&config.clock), config.journal);
+        let inventory = Inventory::new(
+            &config.inventory,
+            token,
+            connector,
+            Arc::new(chronicle.clone()),
+            config.fresh_for,
+            &config.dice,
+            &metrics,
+        );
+        let Config { dice, clock, lease, .. } = config;
+        let desk = Desk { orders, returns, inventory, fulfilment, chronicle, dice, clock, lease };
+        let policies = policy::pages(config.fresh_for);
+        let app = App { desk, metrics, policies, stopping: AtomicBool::new(false) };
+        Ok(Self {
+            app: Arc::new(app),
+            orders_keys,
+            returns_keys,
+            doors,
+            store,
+            limits: config.limits,
+        })
     }
 
     /// Its routes.
     pub fn router(&self) -> Router {
-        let place = post(routes::place).route_layer(self.keys.clone());
-        Router::new()
-            .route("/orders", place)
-            .route("/orders/{id}", get(routes::show))
-            .route("/products/{sku}/availability", get(routes::availability))
+        let doors = &self.doors;
+        let place = self.orders_keys.clone().transactional().post(routes::place);
+        let place = place.route_layer(from_fn(upload::count_lines));
+        let give_back = self.returns_keys.clone().transactional().post(returns::give_back);
+        let router = Router::new()
+            .route("/orders", place.route_layer(doors.orders.clone()))
+            .route("/returns", give_back.route_layer(doors.returns.clone()))
+            .route("/orders/{id}", get(routes::show).route_layer(doors.reads.clone()))
+            .route("/orders/{id}/timeline", get(routes::timeline).route_layer(doors.reads.clone()))
+            .route(
+                "/products/{sku}/availability",
+                get(routes::availability).route_layer(doors.looks.clone()),
+            )
             .route_layer(DeadlineLayer::inherit())
+            .merge(fulfilment::routes())
             .route("/healthz", get(routes::healthz))
             .route("/readyz", get(routes::readyz))
             .route("/metrics", get(routes::metrics))
+            .route("/policies", get(routes::policies))
             .fallback(routes::nowhere)
             .method_not_allowed_fallback(routes::not_so)
-            .with_state(Arc::clone(&self.app))
+            .with_state(Arc::clone(&self.app));
+        outside::wear(router, self.app.desk.dice.clone())
     }
 
     /// What finds out how orders ended that were left on the way. [`serve`](Self::serve) runs one.
     pub fn reconciler(&self) -> Reconciler {
         Reconciler::new(self.app.desk.clone())
+    }
+
+    /// A worker of this name that ships what is confirmed, on the database of this API. Any number
+    /// may [run](Worker::run), here and in other processes.
+    pub fn worker(&self, name: &str) -> Worker {
+        Worker::new(self.app.desk.fulfilment.clone(), name)
+    }
+
+    /// How many orders there are, by how they are fulfilled.
+    ///
+    /// # Errors
+    ///
+    /// When the database does not answer.
+    pub async fn fulfilment(&self) -> Result<FulfilmentTally, sqlx::Error> {
+        self.app.desk.fulfilment.tally().await
+    }
+
+    /// How many confirmed orders analytics was told of.
+    pub fn analytics(&self) -> Told {
+        self.app.desk.fulfilment.told()
+    }
+
+    /// The circuit that reservations go through, whoever makes them.
+    pub fn reservations(&self) -> CircuitWatch {
+        self.app.desk.inventory.reservations()
+    }
+
+    /// How full it is, and the means to make room.
+    pub fn places(&self) -> Places {
+        self.doors.places(self.app.desk.inventory.places())
     }
 
     /// How many orders there are, by how they stand.
@@ -129,7 +204,10 @@ impl OrderApi {
             () = self.reconciler().run() => {}
             () = sweep(&self.store) => {}
         }
-        let left = self.keys.drain().wait(self.limits.drain).await;
+        let (orders, returns) = (self.orders_keys.drain(), self.returns_keys.drain());
+        let bound = self.limits.drain;
+        let (orders, returns) = tokio::join!(orders.wait(bound), returns.wait(bound));
+        let left = orders + returns;
         if left > 0 {
             tracing::warn!(left, "handlers still run; their keys are free when their leases end");
         }
@@ -151,7 +229,7 @@ impl fmt::Debug for OrderApi {
 }
 
 /// Forgets expired keys, for ever.
-async fn sweep(store: &SqliteStore) {
+async fn sweep(store: &Records) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
         if let Err(error) = store.sweep(SWEEP_MOST).await {
@@ -160,27 +238,27 @@ async fn sweep(store: &SqliteStore) {
     }
 }
 
-async fn open_database(data: &Path) -> Result<(Orders, SqliteStore), StartError> {
-    fs::create_dir_all(data).map_err(|error| StartError::directory(data, error))?;
-    let path = data.join(DATABASE);
-    let broken = |error| StartError::database(&path, error);
-    let pools: Pools = sqlite::connect(&path).await.map_err(broken)?;
-    let store = SqliteStore::new(pools.writer.clone());
-    store.migrate().await.map_err(|error| StartError::database(&path, error))?;
-    let orders = Orders::open(pools).await.map_err(broken)?;
-    Ok((orders, store))
+async fn open_database(place: &Place) -> Result<(Database, Arc<Records>), StartError> {
+    let database = Database::open(place, &TABLES).await?;
+    let store = Records::open(&Keys::Database, &database).await?;
+    Ok((database, Arc::new(store)))
 }
 
 /// The file in the data directory that holds orders and the records of their keys.
 pub const DATABASE: &str = "orders.db";
 
-/// The one scope of keys: whoever can reach this API may place orders, and may learn what became
-/// of an order whose key they know.
-const SCOPE: &str = "orders";
-/// Bodies up to 64 KiB.
-const BODY_MAX: usize = 64 * 1024;
+/// One scope for the keys of all callers: whoever can reach this API may place orders, and may learn
+/// what became of an order whose key they know.
+const ORDERS: &str = "orders";
+/// The same for returns. A key of an order may be used for a return.
+const RETURNS: &str = "returns";
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Few enough that a sweep holds the writer for milliseconds.
 const SWEEP_MOST: usize = 500;
 const METRICS_MEND: &str = "report this, it is a bug";
 const TOKEN_MEND: &str = "use printable characters only";
+
+pub(crate) static TABLES: Tables = Tables {
+    sqlite: sqlx::migrate!("migrations/sqlite"),
+    postgres: sqlx::migrate!("migrations/postgres"),
+};

@@ -4,14 +4,21 @@ const SHELL_NAMES: &[&str] = &["lib.rs", "layer.rs", "service.rs", "future.rs"];
 /// Shell files whose name is a noun of the field all the same, each with its reason.
 #[rustfmt::skip]
 pub(crate) const SHELL_FILES: &[(&str, &str)] = &[
+    ("crates/aplomb-admission/src/desk.rs", "lends permits that give themselves back, and waits for them"),
+    ("crates/aplomb-admission/src/work.rs", "waits for a permit, then calls the service inside"),
     ("crates/aplomb-chaos/src/edge.rs", "one of several layers in its crate, whole in one file"),
     ("crates/aplomb-chaos/src/errors.rs", "one of several layers in its crate, whole in one file"),
     ("crates/aplomb-chaos/src/latency.rs", "waits where a handler stands"),
+    ("crates/aplomb-dead-letter/src/lines.rs", "waits for a disk where that may block"),
+    ("crates/aplomb-dead-letter/src/redrive.rs", "waits for its turn, then calls the client"),
     ("crates/aplomb-idempotency/src/claim.rs", "tells a running handler over a channel that its claim was lost"),
     ("crates/aplomb-idempotency/src/detach.rs", "moves work into a task that outlives its caller"),
     ("crates/aplomb-idempotency/src/drain.rs", "waits for those tasks when the server stops"),
     ("crates/aplomb-idempotency/src/keeper.rs", "is the task that renews a lease"),
+    ("crates/aplomb-idempotency/src/recover.rs", "waits for the application's hook, up to a bound"),
     ("crates/aplomb-idempotency/src/run.rs", "calls the handler between the claim and the record"),
+    ("crates/aplomb-idempotency/src/sweep.rs", "waits between two rounds, as a task until it is dropped"),
+    ("crates/aplomb-idempotency/src/wait.rs", "waits for another run's outcome"),
     ("crates/aplomb-retry/src/exhaustion.rs", "one of several layers in its crate, whole in one file"),
     ("crates/aplomb-retry/src/running.rs", "sends the attempts that the rules allow"),
     ("crates/aplomb-idempotency/src/settle.rs", "waits between attempts to reach the store"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aplomb_core::owner::SHOULD_RETRY;
 use aplomb_core::{
     BoxError, Call, Classify, DeadlineExceeded, Dice, Failure, FailureKind, HttpClassifier,
-    NotBefore, NotRetried, Problem, Reason, cause, retry_after,
+    NotBefore, NotRetried, Problem, Reason, Saturated, cause, retry_after,
 };
 use aplomb_deadline::EXPIRED;
 use bytes::Bytes;
@@ -55,11 +55,15 @@ fn refusal(error: &(dyn Error + 'static)) -> Refusal {
     let ended = cause::<NotRetried>(error).map(|why| why.reason);
     let exhausted = ended.is_some_and(Reason::is_exhaustion);
     let paused = cause::<NotBefore>(error).map(|paused| paused.retry_after);
+    let full = cause::<Saturated>(error).map(|full| full.retry_after);
     let problem = if let Some(exceeded) = cause::<DeadlineExceeded>(error) {
         late(*exceeded)
     } else if paused.is_some() {
         Problem::new(DEPENDENCY_PAUSED, "a dependency is left alone", UNAVAILABLE)
             .detail("a service that this one needs asked for a pause; come back after it")
+    } else if full.is_some() {
+        Problem::new(DEPENDENCY_SATURATED, "a dependency has its hands full", UNAVAILABLE)
+            .detail("too many calls wait for a service that this one needs; nothing was sent")
     } else {
         match failure(error) {
             Some(FailureKind::Timeout) => {
@@ -74,7 +78,7 @@ fn refusal(error: &(dyn Error + 'static)) -> Refusal {
                 .detail("the server failed in a way that it does not tell; its log does"),
         }
     };
-    let wait = paused.filter(|_| problem.status() == UNAVAILABLE);
+    let wait = paused.or(full).filter(|_| problem.status() == UNAVAILABLE);
     Refusal { problem, wait, exhausted }
 }
 
@@ -97,6 +101,8 @@ fn failure(error: &(dyn Error + 'static)) -> Option<FailureKind> {
 pub const DEPENDENCY_FAILED: &str = "/problems/dependency-failed";
 /// A service that this one needs asked to be left alone.
 pub const DEPENDENCY_PAUSED: &str = "/problems/dependency-paused";
+/// Too many calls are under way to a service that this one needs.
+pub const DEPENDENCY_SATURATED: &str = "/problems/dependency-saturated";
 /// A service that this one needs did not answer in time.
 pub const DEPENDENCY_TIMEOUT: &str = "/problems/dependency-timeout";
 /// The server failed.

@@ -44,6 +44,7 @@ impl Stage<'_> {
             scenario.note(name, now - before);
         }
         scenario.broke(tally.untrue);
+        scenario.broke(self.unfulfilled().await?);
         Ok(scenario.took(time::now() - begun))
     }
 

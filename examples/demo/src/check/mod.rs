@@ -5,6 +5,7 @@ mod mixed;
 mod outage;
 mod report;
 mod scenarios;
+mod shipments;
 
 use std::path::Path;
 use std::time::Duration;
@@ -61,6 +62,7 @@ async fn play(
     report.add(stage.last_item().await?);
     report.add(stage.rush().await?);
     report.add(stage.clicks_again().await?);
+    report.add(stage.shipments().await?);
     let left = end.saturating_duration_since(time::now());
     report.add(stage.outage((left / 2).clamp(OUTAGE_MIN, OUTAGE_MAX)).await?);
     let left = end.saturating_duration_since(time::now());

@@ -47,9 +47,7 @@ async fn judge(directory: Directory, config: Config) {
     let address = server.address;
     BlackBox::new(&format!("http://{address}/inventory/reservations"))
         .header("authorization", "Bearer demo-order-api")
-        .body(|unit| {
-            format!(r#"{{"order_id":"box-{unit}","line":1,"sku":"mug","quantity":1}}"#)
-        })
+        .body(|unit| format!(r#"{{"order_id":"box-{unit}","line":1,"sku":"mug","quantity":1}}"#))
         .effects(move || async move {
             let audit = Ask::get("/inventory/audit?sku=mug").by(BACKOFFICE);
             let audit = exchange(address, audit).await.unwrap().json();

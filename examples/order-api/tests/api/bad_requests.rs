@@ -13,6 +13,8 @@ async fn what_is_no_order_is_400_and_says_what_would_be_one() {
         json!({"customer": "ann", "lines": [{"sku": "mug", "quantity": 0}]}),
         json!({"customer": "ann", "lines": [{"sku": "mug", "quantity": -1}]}),
         json!({"customer": "ann", "lines": [{"sku": "mug", "quantity": 1e30}]}),
+        json!({"customer": "ann", "lines": [{"sku": "mug", "quantity": u64::MAX}]}),
+        json!({"customer": "ann", "lines": [line], "express": true}),
         json!({"lines": [line]}),
         json!("mug"),
     ]
@@ -37,6 +39,16 @@ async fn an_order_needs_a_key_that_can_be_read() {
         let answer = post(&town, key, body.clone()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{key:?}");
     }
+}
+
+#[tokio::test]
+async fn an_order_of_ten_thousand_lines_is_told_how_many_it_may_have() {
+    let town = Town::open().await;
+    let lines = vec![json!({"sku": "mug", "quantity": 1}); 10_000];
+    let order = json!({"customer": "ann", "lines": lines}).to_string();
+    let answer = post(&town, &[("idempotency-key", "long")], order).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.body["detail"], "there are 10000 lines; send at most 100");
 }
 
 #[tokio::test]

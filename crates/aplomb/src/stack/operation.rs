@@ -1,0 +1,145 @@
+//! The one right order around the calls of one operation.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use aplomb_admission::Bulkhead;
+use aplomb_backoff::Paced;
+use aplomb_circuit_breaker::{CircuitBreaker, Together};
+use aplomb_core::{Answer, Attempts, BoxError, Replay};
+use aplomb_deadline::{DeadlineLayer, WithDeadline};
+use aplomb_idempotency::{KeyLayer, Keyed, MakeKey, Random};
+use aplomb_retry::{Budget, Retry, RetryLayer};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::either::Either;
+use super::judge::Judge;
+use super::observe::ObserveCalls;
+use super::prompt::Prompt;
+use super::shared::Shared;
+use crate::policy::{Owner, Pace, Policy, Repeat};
+
+/// A transport with the layers of one policy around it.
+///
+/// Operations differ in the settings of their layers and not in type, so that a client of many finds
+/// the right one without a box. It is always ready: its transport is waited for within the attempt.
+pub struct Operation<S, K = Random, O = ()> {
+    inner: Total<S, K, O>,
+}
+
+// Innermost first.
+type Attempt<S, O> = WithDeadline<Prompt<S>, O>;
+type Guarded<S, O> = Either<CircuitBreaker<Attempt<S, O>, Together, Judge, O>, Attempt<S, O>>;
+type Bounded<S, O> = Either<Bulkhead<Guarded<S, O>, O>, Guarded<S, O>>;
+type Retried<S, O> = Retry<Paced<Bounded<S, O>, Judge, O>, Judge, O>;
+type Named<S, K, O> = Either<Keyed<Retried<S, O>, K>, Retried<S, O>>;
+type Total<S, K, O> = WithDeadline<Named<S, K, O>, O>;
+
+impl<S, K: Clone, O: ObserveCalls> Operation<S, K, O> {
+    /// Puts the layers of `policy` around a transport, in their one order.
+    pub(crate) fn new(
+        policy: &Policy,
+        shared: &Shared,
+        keys: &KeyLayer<K>,
+        observer: &O,
+        transport: S,
+    ) -> Self {
+        let health = Judge::of_health(policy.transient());
+        let attempt = bound(DeadlineLayer::attempt(policy.attempt_timeout()), shared, observer);
+        let attempt = attempt.layer(Prompt::new(transport));
+        let guarded = match shared.breaker() {
+            Some(breaker) => {
+                let breaker = breaker.clone().classify(health).observe(observer.clone());
+                Either::Layered(breaker.layer(attempt))
+            }
+            None => Either::Bare(attempt),
+        };
+        let bounded = match shared.in_flight() {
+            Some(in_flight) => {
+                Either::Layered(in_flight.clone().observe(observer.clone()).layer(guarded))
+            }
+            None => Either::Bare(guarded),
+        };
+        let pace = shared.pace().clone().classify(health).observe(observer.clone());
+        let retried = retry(policy, shared)
+            .classify(Judge::of_retries(policy.transient()))
+            .observe(observer.clone())
+            .layer(pace.layer(bounded));
+        let named = match policy.key() {
+            // A key is something done to a request, which observing does not do.
+            Some(_) if !shared.is_observed() => Either::Layered(keys.layer(retried)),
+            _ => Either::Bare(retried),
+        };
+        Self { inner: bound(DeadlineLayer::total(total(policy)), shared, observer).layer(named) }
+    }
+}
+
+fn bound<O: ObserveCalls>(layer: DeadlineLayer, shared: &Shared, to: &O) -> DeadlineLayer<O> {
+    let layer = if shared.is_observed() { layer.observe_only() } else { layer };
+    layer.observe(to.clone())
+}
+
+fn retry(policy: &Policy, shared: &Shared) -> RetryLayer {
+    // A call that is sent once asks its budget for nothing.
+    let budget = shared.budget(policy.class()).cloned().unwrap_or_else(|| Budget::percent(0));
+    // Its time is the deadline's, outside.
+    let mut layer = RetryLayer::new(budget).max_attempts(sends(policy)).unlimited_total();
+    if let Some(backoff) = policy.backoff() {
+        layer = layer.backoff(backoff);
+    }
+    layer = match policy.repeat() {
+        Repeat::WithKey(_) => layer.honours_keys(),
+        Repeat::Always => layer.only_reads(),
+        _ => layer,
+    };
+    if shared.is_observed() { layer.observe_only() } else { layer }
+}
+
+/// How many sends one call may have here: those of other owners, and of later runs, are not ours.
+fn sends(policy: &Policy) -> Attempts {
+    let is_ours = *policy.owner() == Owner::Here && *policy.repeat() != Repeat::Never;
+    if is_ours && policy.pace() == Pace::Waiting { policy.attempts() } else { Attempts::ONE }
+}
+
+/// How long one call may take; a rescheduled one goes back to its queue after its one attempt.
+fn total(policy: &Policy) -> std::time::Duration {
+    match policy.pace() {
+        Pace::Rescheduled => policy.attempt_timeout(),
+        _ => policy.total(),
+    }
+}
+
+impl<S, K, O, Req> Service<Req> for Operation<S, K, O>
+where
+    S: Service<Req, Response: Answer<Rest: Body>, Error: Into<BoxError>> + Clone,
+    K: MakeKey<Req> + Clone,
+    O: ObserveCalls,
+    Req: Replay,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = <Total<S, K, O> as Service<Req>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        <Total<S, K, O> as Service<Req>>::poll_ready(&mut self.inner, cx)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Req) -> Self::Future {
+        self.inner.call(request)
+    }
+}
+
+impl<S: Clone, K: Clone, O: Clone> Clone for Operation<S, K, O> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
+}
+
+impl<S, K, O> fmt::Debug for Operation<S, K, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation").finish_non_exhaustive()
+    }
+}
