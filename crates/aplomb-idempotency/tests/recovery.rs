@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use aplomb_core::Dice;
 use aplomb_idempotency::{
-    Claim, IdempotencyEvent, IdempotencyLayer, Recovered, ServerErrors, State, Store, problems,
+    Claim, IdempotencyEvent, IdempotencyLayer, RECOVER_MAX, Recovered, ServerErrors, State, Store,
+    problems,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -97,7 +98,7 @@ async fn the_lease_is_kept_while_the_hook_looks() {
     let begin = store.die_after_claiming("k").await;
     let slow = layer(store.clone(), |_| {
         Box::pin(async {
-            sleep(Duration::from_secs(60)).await;
+            sleep(RECOVER_MAX - Duration::from_secs(1)).await;
             Recovered::Applied(Response::new(Bytes::from_static(b"found at last")))
         })
     });
@@ -107,9 +108,19 @@ async fn the_lease_is_kept_while_the_hook_looks() {
         let service = service.clone();
         async move { send(&service, post("k", "mug")).await }
     });
-    sleep(Duration::from_secs(30)).await;
+    sleep(RECOVER_MAX / 2).await;
     assert_eq!(problem(&send(&service, post("k", "mug")).await), problems::IN_FLIGHT);
     assert_eq!(asks.await.unwrap().body(), "found at last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_never_answers_does_not_know() {
+    let store = Faulty::default();
+    let begin = store.die_after_claiming("k").await;
+    let hangs = layer(store.clone(), |_| Box::pin(std::future::pending()));
+    let service = hangs.layer(answers(&Counter::default(), 201));
+    advance(begin.lease).await;
+    assert_eq!(problem(&send(&service, post("k", "mug")).await), problems::OUTCOME_UNKNOWN);
 }
 
 #[tokio::test(start_paused = true)]
