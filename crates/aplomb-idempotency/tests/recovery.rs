@@ -98,7 +98,7 @@ async fn the_lease_is_kept_while_the_hook_looks() {
     let begin = store.die_after_claiming("k").await;
     let slow = layer(store.clone(), |_| {
         Box::pin(async {
-            sleep(RECOVER_MAX - Duration::from_secs(1)).await;
+            sleep(RECOVER_MAX.mul_f64(0.9)).await;
             Recovered::Applied(Response::new(Bytes::from_static(b"found at last")))
         })
     });
