@@ -66,7 +66,7 @@ struct Item {
 
 fn measure(timed: bool) -> Result<Vec<Item>, String> {
     let times = if timed { times()? } else { BTreeMap::new() };
-    let list = output(BENCH, &["list"])?;
+    let list = output(&built(), &["list"])?;
     let items = list.lines().map(|line| {
         let [name, bare, peer, limit, goal] = line.split(' ').collect::<Vec<_>>()[..] else {
             return Err(format!("`aplomb-bench list` printed {line}"));
@@ -88,7 +88,7 @@ fn measure(timed: bool) -> Result<Vec<Item>, String> {
 /// Instructions of one call: what a thousand more calls take, by a thousand.
 fn instructions(item: &str) -> Result<f64, String> {
     let count = |calls: &str| {
-        let arguments = ["--tool=callgrind", "--callgrind-out-file=/dev/null", BENCH];
+        let arguments = ["--tool=callgrind", "--callgrind-out-file=/dev/null", &built()];
         let printed = output("valgrind", &[&arguments[..], &["run", item, calls]].concat())?;
         let collected = printed.lines().find_map(|line| line.split_once("Collected : "));
         let number = collected.and_then(|(_, number)| number.trim().parse::<f64>().ok());
@@ -98,7 +98,7 @@ fn instructions(item: &str) -> Result<f64, String> {
 }
 
 fn times() -> Result<BTreeMap<String, String>, String> {
-    let printed = output(BENCH, &["time"])?;
+    let printed = output(&built(), &["time"])?;
     let lines = printed.lines().filter_map(|line| line.split_once(' '));
     Ok(lines.map(|(name, nanos)| (name.to_owned(), nanos.to_owned())).collect())
 }
@@ -138,4 +138,8 @@ fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(printed) } else { Err(format!("{program} failed: {printed}")) }
 }
 
-const BENCH: &str = "target/release/aplomb-bench";
+/// What cargo built, wherever this machine lets it build.
+fn built() -> String {
+    let folder = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    format!("{folder}/release/aplomb-bench")
+}
