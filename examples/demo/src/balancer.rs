@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -15,8 +16,9 @@ pub(crate) async fn balance(listener: TcpListener, slots: Vec<Arc<Slot>>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // The system is short of something; what is open goes on.
-            tokio::task::yield_now().await;
+            // The system is short of something, most likely of file descriptors: those that are
+            // open end, and trying again at once would only keep a core busy.
+            tokio::time::sleep(BREATHER).await;
             continue;
         };
         while connections.try_join_next().is_some() {}
@@ -40,3 +42,5 @@ async fn pass_on(mut from: TcpStream, slots: &[Arc<Slot>], turn: &AtomicU64) {
         }
     }
 }
+
+const BREATHER: Duration = Duration::from_millis(10);
