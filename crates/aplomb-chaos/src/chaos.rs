@@ -1,13 +1,16 @@
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use aplomb_core::{Dice, Observe, Rng, time};
+use aplomb_core::{Dice, Observe, time};
 
-use crate::capacity::Capacity;
 use crate::errors::Fault;
-use crate::{Cut, EdgeLayer, ErrorsLayer, Event, Everything, Knobs};
+use crate::live::{Live, Stations};
+use crate::{
+    BodyLayer, ConnectLayer, Cut, DelayLayer, EdgeLayer, ErrorsLayer, Event, Everything, Knobs,
+    Refused, StationLayer, body, connect, delay, edge, errors,
+};
 
 /// The handle on a service's faults: clones turn the same knobs.
 ///
@@ -25,23 +28,6 @@ struct Shared {
     live: RwLock<Arc<Live>>,
 }
 
-/// The knobs of the moment, with what belongs to them.
-struct Live {
-    knobs: Knobs,
-    lose_left: AtomicU32,
-    capacity: Option<Capacity>,
-    dice: Stations,
-}
-
-/// Dice for each station, so that turning one knob does not change how another one falls.
-#[derive(Clone)]
-struct Stations {
-    drop: Dice,
-    error: Dice,
-    latency: Dice,
-    lose: Dice,
-}
-
 impl Chaos {
     /// Calm, with dice that nobody can foretell.
     pub fn new() -> Self {
@@ -50,19 +36,9 @@ impl Chaos {
 
     /// Calm, with dice that fall the same way for the same seed.
     pub fn seeded(seed: u64) -> Self {
-        let live = Live {
-            knobs: Knobs::default(),
-            lose_left: AtomicU32::new(0),
-            capacity: None,
-            dice: Stations::seeded(seed),
-        };
-        Self {
-            shared: Arc::new(Shared {
-                calm: AtomicBool::new(true),
-                live: RwLock::new(Arc::new(live)),
-            }),
-            observer: (),
-        }
+        let live = Live::new(Knobs::default(), Stations::seeded(seed), time::now());
+        let live = RwLock::new(Arc::new(live));
+        Self { shared: Arc::new(Shared { calm: AtomicBool::new(true), live }), observer: () }
     }
 }
 
@@ -80,19 +56,14 @@ impl<O> Chaos<O> {
             0 => live.dice.clone(),
             seed => Stations::seeded(seed),
         };
-        *live = Arc::new(Live {
-            knobs,
-            lose_left: AtomicU32::new(knobs.lose_next),
-            capacity: Capacity::per_second(knobs.capacity_per_second, time::now()),
-            dice,
-        });
+        *live = Arc::new(Live::new(knobs, dice, time::now()));
         self.shared.calm.store(knobs.is_calm(), Ordering::Release);
     }
 
     /// The knobs as they stand; `lose_next` is what is left of it.
     pub fn knobs(&self) -> Knobs {
         let live = self.live();
-        Knobs { lose_next: live.lose_left.load(Ordering::Acquire), ..live.knobs }
+        Knobs { lose_next: live.lose_next(), ..live.knobs }
     }
 
     fn live(&self) -> Arc<Live> {
@@ -108,90 +79,83 @@ impl<O> Chaos<O> {
 }
 
 impl<O: Clone> Chaos<O> {
-    /// The station at the very outside: connections cut before anything runs, answers lost after
-    /// all was done.
+    /// The station at the very outside: connections cut or left without an answer before anything
+    /// runs, answers lost after all was done.
     pub fn edge(&self) -> EdgeLayer<Everything, O> {
-        EdgeLayer::new(self.clone())
+        StationLayer::new(self.clone(), edge::AtEdge)
+    }
+
+    /// The station where a body leaves: answers that break off in the middle.
+    pub fn body(&self) -> BodyLayer<Everything, O> {
+        StationLayer::new(self.clone(), body::AtBody)
     }
 
     /// The station before anything is claimed: errors answered instead of the service.
     pub fn errors(&self) -> ErrorsLayer<Everything, O> {
-        ErrorsLayer::new(self.clone())
+        StationLayer::new(self.clone(), errors::AtErrors)
+    }
+
+    /// The station before a service: calls that come late, or wait for their turn.
+    pub fn delay(&self) -> DelayLayer<Everything, O> {
+        StationLayer::new(self.clone(), delay::AtDelay)
+    }
+
+    /// The station around whatever connects: connections that are refused.
+    pub fn connect(&self) -> ConnectLayer<Everything, O> {
+        StationLayer::new(self.clone(), connect::AtConnect)
     }
 }
 
 impl<O: Observe<Event>> Chaos<O> {
-    /// How long the handler is to wait, if at all.
+    /// How long the call is to wait, if at all.
     pub(crate) fn delays(&self) -> Option<Duration> {
-        let wait = self.stormy()?.wait()?;
+        let wait = self.stormy()?.wait(time::now())?;
         self.observer.observe(&Event::Delayed(wait));
         Some(wait)
     }
 
-    /// Whether the connection is to be cut before anything runs.
-    pub(crate) fn cuts_before(&self) -> Option<Cut> {
-        let live = self.stormy()?;
-        let event = live.drops()?;
+    /// What stops the call before anything runs, if anything.
+    pub(crate) fn stops(&self) -> Option<Event> {
+        let event = self.stormy()?.stops()?;
         self.observer.observe(&event);
-        Some(Cut::BEFORE)
+        Some(event)
     }
 
     /// Whether the answer that was just made is to be lost.
     pub(crate) fn loses_answer(&self) -> Option<Cut> {
-        let live = self.stormy()?;
-        if !live.loses() {
-            return None;
-        }
-        self.observer.observe(&Event::Lost);
+        self.happens(Event::Lost, Live::loses)?;
+        Some(Cut::AFTER)
+    }
+
+    /// Whether the connection is to be refused.
+    pub(crate) fn refuses(&self) -> Option<Refused> {
+        self.happens(Event::Refused, Live::refuses)?;
+        Some(Refused::NOW)
+    }
+
+    /// Whether the body that was just begun is to break off.
+    pub(crate) fn cuts_short(&self) -> Option<Cut> {
+        self.happens(Event::CutShort, Live::cuts_short)?;
         Some(Cut::AFTER)
     }
 
     /// What to answer instead of the service, if anything.
     pub(crate) fn fails(&self) -> Option<Fault> {
-        let fault = self.stormy()?.fails()?;
+        let live = self.stormy()?;
+        let fault = if live.is_over_capacity(time::now()) {
+            Fault::OverCapacity(live.spread())
+        } else if live.fails() {
+            Fault::Injected(live.knobs.status())
+        } else {
+            return None;
+        };
         self.observer.observe(&fault.event());
         Some(fault)
     }
-}
 
-impl Live {
-    fn drops(&self) -> Option<Event> {
-        if self.knobs.down {
-            return Some(Event::Down);
-        }
-        let dropped = self.dice.drop.roll().chance(self.knobs.drop_connection_rate);
-        dropped.then_some(Event::Dropped)
-    }
-
-    fn loses(&self) -> bool {
-        // A promised loss is taken before a random one, so that "the next n" are exactly n.
-        let one_less = |left: u32| left.checked_sub(1);
-        let promised =
-            self.lose_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok();
-        promised || self.dice.lose.roll().chance(self.knobs.lose_response_rate)
-    }
-
-    fn fails(&self) -> Option<Fault> {
-        if let Some(capacity) = &self.capacity {
-            if !capacity.admit(time::now()) {
-                return Some(Fault::OverCapacity);
-            }
-        }
-        let failed = self.dice.error.roll().chance(self.knobs.error_rate);
-        failed.then_some(Fault::Injected(self.knobs.status()))
-    }
-
-    fn wait(&self) -> Option<Duration> {
-        let (least, jitter) = self.knobs.latency();
-        let wait = least + self.dice.latency.roll().up_to(jitter);
-        (!wait.is_zero()).then_some(wait)
-    }
-}
-
-impl Stations {
-    fn seeded(seed: u64) -> Self {
-        let station = |index| Dice::seeded(Rng::stream(seed, index).bits());
-        Self { drop: station(1), error: station(2), latency: station(3), lose: station(4) }
+    fn happens(&self, event: Event, does: fn(&Live) -> bool) -> Option<()> {
+        let live = self.stormy()?;
+        does(&live).then(|| self.observer.observe(&event))
     }
 }
 

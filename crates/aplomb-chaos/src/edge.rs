@@ -1,57 +1,32 @@
 use std::fmt;
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use aplomb_core::{BoxError, Observe};
 use pin_project_lite::pin_project;
-use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Chaos, Cut, Event, Everything, Matches};
+use crate::{Chaos, Cut, Event, Everything, Matches, Station, StationLayer};
 
-/// Cuts connections: before anything runs, or after the answer was made. See [`Chaos::edge`].
+/// Cuts connections: before anything runs, or after the answer was made; or takes a call and never
+/// answers. See [`Chaos::edge`].
 ///
 /// It belongs at the very outside. A hyper server closes the connection when its service fails, so
 /// the error must reach it unanswered. Around a client it stands for the network: the inner call
 /// completes and its response is lost.
 ///
 /// An answer counts when its head is ready; a request whose future was dropped, or whose service
-/// failed, has no answer to lose.
-#[derive(Clone, Debug)]
-pub struct EdgeLayer<P = Everything, O = ()> {
-    chaos: Chaos<O>,
-    only: P,
-}
-
-impl<O> EdgeLayer<Everything, O> {
-    pub(crate) fn new(chaos: Chaos<O>) -> Self {
-        Self { chaos, only: Everything }
-    }
-}
-
-impl<P, O> EdgeLayer<P, O> {
-    /// Touches only the requests for which `only` says yes.
-    #[must_use]
-    pub fn only<R, F: Fn(&R) -> bool>(self, only: F) -> EdgeLayer<F, O> {
-        EdgeLayer { chaos: self.chaos, only }
-    }
-}
-
-impl<S, P: Clone, O: Clone> Layer<S> for EdgeLayer<P, O> {
-    type Service = Edge<S, P, O>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Edge { inner, layer: self.clone() }
-    }
-}
+/// failed, has no answer to lose. A call without an answer ends when its caller hangs up, or when a
+/// deadline outside drops it.
+pub type EdgeLayer<P = Everything, O = ()> = StationLayer<AtEdge, P, O>;
 
 /// A service whose connections may be cut.
-#[derive(Clone, Debug)]
-pub struct Edge<S, P = Everything, O = ()> {
-    inner: S,
-    layer: EdgeLayer<P, O>,
-}
+pub type Edge<S, P = Everything, O = ()> = Station<AtEdge, S, P, O>;
+
+/// Names the station of an [`EdgeLayer`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AtEdge;
 
 impl<S, R, P, O> Service<R> for Edge<S, P, O>
 where
@@ -69,17 +44,19 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        // Taken also for a connection that is cut: what it holds is given back at once.
-        let clone = self.inner.clone();
-        let mut ready = mem::replace(&mut self.inner, clone);
-        let chaos = &self.layer.chaos;
-        let touched = self.layer.only.matches(&request);
-        if let Some(cut) = touched.then(|| chaos.cuts_before()).flatten() {
-            return EdgeFuture { state: State::Cut { cut } };
+        let mut ready = self.take();
+        if !self.layer.only.matches(&request) {
+            return EdgeFuture { state: State::Runs { answer: ready.call(request), chaos: None } };
         }
-        let chaos = touched.then(|| chaos.clone());
-        let answer = ready.call(request);
-        EdgeFuture { state: State::Runs { answer, chaos } }
+        let state = match self.layer.chaos.stops() {
+            Some(Event::Hung) => State::Hangs,
+            Some(_) => State::Cut { cut: Cut::BEFORE },
+            None => {
+                let chaos = Some(self.layer.chaos.clone());
+                State::Runs { answer: ready.call(request), chaos }
+            }
+        };
+        EdgeFuture { state }
     }
 }
 
@@ -95,6 +72,7 @@ pin_project! {
     #[project = StateProject]
     enum State<F, O> {
         Cut { cut: Cut },
+        Hangs,
         Runs { #[pin] answer: F, chaos: Option<Chaos<O>> },
     }
 }
@@ -110,6 +88,8 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (answer, chaos) = match self.project().state.project() {
             StateProject::Cut { cut } => return Poll::Ready(Err(cut.reset())),
+            // Nobody will wake it: whoever waits for it has to give up.
+            StateProject::Hangs => return Poll::Pending,
             StateProject::Runs { answer, chaos } => (answer, chaos),
         };
         let answer = ready!(answer.poll(context)).map_err(Into::into)?;

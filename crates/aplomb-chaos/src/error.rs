@@ -39,6 +39,30 @@ impl fmt::Display for Cut {
 
 impl Error for Cut {}
 
+/// The connection was refused. Nothing was sent.
+///
+/// It comes inside an [`io::Error`] of the kind `ConnectionRefused`, so that a classifier takes it
+/// for the refusal that it stands for; [`cause`](aplomb_core::cause) finds it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {}
+
+impl Refused {
+    pub(crate) const NOW: Self = Self {};
+
+    pub(crate) fn of_connection(self) -> BoxError {
+        io::Error::new(io::ErrorKind::ConnectionRefused, self).into()
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("connection refused on purpose")
+    }
+}
+
+impl Error for Refused {}
+
 /// A knob was turned further than it goes.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -1,55 +1,29 @@
 use std::fmt;
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use aplomb_core::{Observe, Problem};
+use aplomb_core::{Observe, Problem, Rng, retry_after};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
-use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Chaos, Event, Everything, Matches};
+use crate::{Event, Everything, Matches, Station, StationLayer};
 
-/// Answers with an error instead of the service. See [`Chaos::errors`].
+/// Answers with an error instead of the service. See [`Chaos::errors`](crate::Chaos::errors).
 ///
 /// It belongs outside whatever claims an idempotency key, so that an injected error leaves no
 /// record and a retry of it runs.
-#[derive(Clone, Debug)]
-pub struct ErrorsLayer<P = Everything, O = ()> {
-    chaos: Chaos<O>,
-    only: P,
-}
-
-impl<O> ErrorsLayer<Everything, O> {
-    pub(crate) fn new(chaos: Chaos<O>) -> Self {
-        Self { chaos, only: Everything }
-    }
-}
-
-impl<P, O> ErrorsLayer<P, O> {
-    /// Touches only the requests for which `only` says yes.
-    #[must_use]
-    pub fn only<R, F: Fn(&R) -> bool>(self, only: F) -> ErrorsLayer<F, O> {
-        ErrorsLayer { chaos: self.chaos, only }
-    }
-}
-
-impl<S, P: Clone, O: Clone> Layer<S> for ErrorsLayer<P, O> {
-    type Service = Errors<S, P, O>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Errors { inner, layer: self.clone() }
-    }
-}
+pub type ErrorsLayer<P = Everything, O = ()> = StationLayer<AtErrors, P, O>;
 
 /// A service that may be answered for with an error.
-#[derive(Clone, Debug)]
-pub struct Errors<S, P = Everything, O = ()> {
-    inner: S,
-    layer: ErrorsLayer<P, O>,
-}
+pub type Errors<S, P = Everything, O = ()> = Station<AtErrors, S, P, O>;
+
+/// Names the station of an [`ErrorsLayer`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AtErrors;
 
 impl<S, A, B, P, O> Service<Request<A>> for Errors<S, P, O>
 where
@@ -67,9 +41,7 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        // Taken also for a request that fails: what it holds is given back at once.
-        let clone = self.inner.clone();
-        let mut ready = mem::replace(&mut self.inner, clone);
+        let mut ready = self.take();
         let matches = self.layer.only.matches(&request);
         if let Some(fault) = matches.then(|| self.layer.chaos.fails()).flatten() {
             return ErrorsFuture { state: State::Fails { fault } };
@@ -103,7 +75,7 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProject::Fails { fault } => Poll::Ready(Ok(fault.problem().into_response())),
+            StateProject::Fails { fault } => Poll::Ready(Ok(fault.answer())),
             StateProject::Runs { answer } => answer.poll(context),
         }
     }
@@ -116,30 +88,36 @@ impl<F> fmt::Debug for ErrorsFuture<F> {
 }
 
 /// What is answered instead of the service.
-#[derive(Clone, Copy)]
 pub(crate) enum Fault {
     Injected(StatusCode),
-    OverCapacity,
+    OverCapacity(Rng),
 }
 
 impl Fault {
-    pub(crate) fn event(self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         match self {
-            Self::Injected(status) => Event::Failed(status),
-            Self::OverCapacity => Event::OverCapacity,
+            Self::Injected(status) => Event::Failed(*status),
+            Self::OverCapacity(_) => Event::OverCapacity,
         }
     }
 
-    fn problem(self) -> Problem {
+    fn answer<B: From<Bytes>>(&mut self) -> Response<B> {
         match self {
             Self::Injected(status) => {
-                Problem::new("/problems/injected-error", "an error was injected on purpose", status)
+                let title = "an error was injected on purpose";
+                Problem::new("/problems/injected-error", title, *status).into_response()
             }
-            Self::OverCapacity => Problem::new(
-                "/problems/over-capacity",
-                "over the capacity that was set on purpose",
-                StatusCode::SERVICE_UNAVAILABLE,
-            ),
+            Self::OverCapacity(rng) => {
+                let (title, status) =
+                    ("over the capacity that was set on purpose", StatusCode::SERVICE_UNAVAILABLE);
+                let problem = Problem::new("/problems/over-capacity", title, status);
+                let mut response = problem.into_response();
+                retry_after::write(response.headers_mut(), SOON, rng);
+                response
+            }
         }
     }
 }
+
+/// A capacity is so many calls a second.
+const SOON: Duration = Duration::from_secs(1);

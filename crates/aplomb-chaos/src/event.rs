@@ -10,12 +10,18 @@ pub enum Event {
     Down,
     /// The connection was cut before the service was reached.
     Dropped,
+    /// A call was taken and is never answered.
+    Hung,
+    /// A connection was refused before it stood.
+    Refused,
+    /// An answer breaks off in the middle of its body.
+    CutShort,
     /// An answer was lost after the service made it.
     Lost,
     /// A call was answered with this status instead of by the service.
     Failed(StatusCode),
     /// A call was answered 503 because it was over the capacity.
     OverCapacity,
-    /// A call is made to wait so long.
+    /// A call is made to wait so long: for nothing, or for its turn.
     Delayed(Duration),
 }

@@ -48,17 +48,34 @@ pub struct Knobs {
     pub down: bool,
     /// Starts the dice anew from this seed; 0 lets them roll on.
     pub seed: u64,
+    /// The share of calls that are taken and never answered.
+    pub hang_rate: Ratio,
+    /// The share of connections that are refused, where a client connects.
+    pub refuse_rate: Ratio,
+    /// The share of answers that break off in the middle of their bodies.
+    pub cut_body_rate: Ratio,
+    /// How long a call works at a place of its own, in milliseconds, once it is its turn; read from
+    /// JSON at most a minute. 0 is no work.
+    pub work_ms: u32,
+    /// At how many places such work is done; 0 is one. What is over
+    /// `1000 * workers / work_ms` a second queues, in the order in which it came.
+    pub workers: u32,
 }
 
 impl Knobs {
     /// Whether no station has anything to do.
     pub fn is_calm(&self) -> bool {
-        *self == Self { seed: self.seed, error_status: self.error_status, ..Self::default() }
+        let Self { error_status, seed, workers, .. } = *self;
+        *self == Self { error_status, seed, workers, ..Self::default() }
     }
 
     /// The status of injected errors.
     pub(crate) fn status(&self) -> StatusCode {
         self.error_status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    pub(crate) fn work(&self) -> Duration {
+        Duration::from_millis(self.work_ms.into())
     }
 
     pub(crate) fn latency(&self) -> (Duration, Duration) {
@@ -81,6 +98,11 @@ struct Wire {
     capacity_per_second: Number,
     down: bool,
     seed: u64,
+    hang_rate: Number,
+    refuse_rate: Number,
+    cut_body_rate: Number,
+    work_ms: Number,
+    workers: Number,
 }
 
 /// Whole where it was written whole, so that 5 is not shown as 5.0.
@@ -114,6 +136,11 @@ impl TryFrom<Wire> for Knobs {
                 .whole("capacity_per_second", COUNT_MAX)?,
             down: wire.down,
             seed: wire.seed,
+            hang_rate: wire.hang_rate.ratio("hang_rate")?,
+            refuse_rate: wire.refuse_rate.ratio("refuse_rate")?,
+            cut_body_rate: wire.cut_body_rate.ratio("cut_body_rate")?,
+            work_ms: wire.work_ms.whole("work_ms", LATENCY_MS_MAX)?,
+            workers: wire.workers.whole("workers", WORKERS_MAX)?,
         })
     }
 }
@@ -137,6 +164,11 @@ impl From<Knobs> for Wire {
             capacity_per_second: whole(knobs.capacity_per_second),
             down: knobs.down,
             seed: knobs.seed,
+            hang_rate: ratio(knobs.hang_rate),
+            refuse_rate: ratio(knobs.refuse_rate),
+            cut_body_rate: ratio(knobs.cut_body_rate),
+            work_ms: whole(knobs.work_ms),
+            workers: whole(knobs.workers),
         }
     }
 }
@@ -187,6 +219,8 @@ impl Number {
 const LATENCY_MS_MAX: u32 = 60_000;
 /// A million: what a rate or a count of a demonstration can mean.
 const COUNT_MAX: u32 = 1_000_000;
+/// As many as are looked through for each call.
+const WORKERS_MAX: u32 = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -218,6 +252,11 @@ mod tests {
                 r#"{"capacity_per_second": 1000001}"#,
                 "capacity_per_second is 1000001; give a whole number from 0 to 1000000",
             ),
+            (r#"{"hang_rate": 3}"#, "hang_rate is 3; give a number from 0 to 1"),
+            (r#"{"refuse_rate": 1.5}"#, "refuse_rate is 1.5; give a number from 0 to 1"),
+            (r#"{"cut_body_rate": -1}"#, "cut_body_rate is -1; give a number from 0 to 1"),
+            (r#"{"work_ms": 60001}"#, "work_ms is 60001; give a whole number from 0 to 60000"),
+            (r#"{"workers": 1001}"#, "workers is 1001; give a whole number from 0 to 1000"),
         ] {
             let wrong = serde_json::from_str::<Knobs>(json).unwrap_err();
             assert_eq!(wrong.to_string(), message);
@@ -239,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_can_be_put_back() {
-        let json = r#"{"latency_ms":1,"latency_jitter_ms":2,"error_rate":0.5,"error_status":500,"lose_response_rate":1,"drop_connection_rate":0,"lose_next":3,"capacity_per_second":4,"down":true,"seed":18446744073709551615}"#;
+        let json = r#"{"latency_ms":1,"latency_jitter_ms":2,"error_rate":0.5,"error_status":500,"lose_response_rate":1,"drop_connection_rate":0,"lose_next":3,"capacity_per_second":4,"down":true,"seed":18446744073709551615,"hang_rate":0.25,"refuse_rate":0,"cut_body_rate":1,"work_ms":20,"workers":2}"#;
         let knobs: Knobs = serde_json::from_str(json).unwrap();
         assert!(!knobs.is_calm());
         assert_eq!(serde_json::to_string(&knobs).unwrap(), json);

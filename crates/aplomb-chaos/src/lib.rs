@@ -27,28 +27,47 @@
 //! | station | where it belongs | what it does there | knobs |
 //! |---|---|---|---|
 //! | [`Chaos::edge`] | outermost, on a server or around a client | cuts the connection before anything runs | `down`, `drop_connection_rate` |
-//! | | | cuts it after the answer was made, so that the effect stands and nobody hears of it | `lose_next`, `lose_response_rate` |
+//! | | | takes the call and never answers | `hang_rate` |
+//! | | | cuts the connection after the answer was made, so that the effect stands and nobody hears of it | `lose_next`, `lose_response_rate` |
+//! | [`Chaos::body`] | outside whatever makes bodies | sends the head and a part of the body, then cuts | `cut_body_rate` |
 //! | [`Chaos::errors`] | outside whatever claims an idempotency key | answers instead of the service | `error_rate`, `error_status`, `capacity_per_second` |
-//! | [`Chaos::latency`] | inside a handler, between claim and commit | waits | `latency_ms`, `latency_jitter_ms` |
+//! | [`Chaos::delay`] | around a client, or before a whole service | waits | `latency_ms`, `latency_jitter_ms` |
+//! | | | waits for its turn, and works | `work_ms`, `workers` |
+//! | [`Chaos::latency`] | inside a handler, between claim and commit | the same | the same |
+//! | [`Chaos::connect`] | around a client's connector | refuses the connection | `down`, `refuse_rate` |
+//!
+//! `capacity_per_second` is a server that knows its limit and says so at once. `work_ms` is one that
+//! does not: what is too much queues, work is done for callers that have gone, and in an overload
+//! everybody is late, unless something in front of it bounds what it takes on.
 //!
 //! Every station has dice of its own: turning one knob never changes how another one falls, and
 //! the same seed and the same order of calls give the same faults. With all knobs at zero a
 //! station costs one atomic load; nothing is allocated.
 
+mod body;
 mod capacity;
 mod chaos;
+mod connect;
+mod delay;
 mod edge;
 mod error;
 mod errors;
 mod event;
 mod knobs;
 mod latency;
+mod layer;
+mod live;
 mod only;
+mod turns;
 
+pub use body::{AtBody, Bodies, BodyFuture, BodyLayer, CutBody};
 pub use chaos::Chaos;
-pub use edge::{Edge, EdgeFuture, EdgeLayer};
-pub use error::{Cut, OutOfRange};
-pub use errors::{Errors, ErrorsFuture, ErrorsLayer};
+pub use connect::{AtConnect, Connect, ConnectFuture, ConnectLayer};
+pub use delay::{AtDelay, Delay, DelayFuture, DelayLayer};
+pub use edge::{AtEdge, Edge, EdgeFuture, EdgeLayer};
+pub use error::{Cut, OutOfRange, Refused};
+pub use errors::{AtErrors, Errors, ErrorsFuture, ErrorsLayer};
 pub use event::Event;
 pub use knobs::Knobs;
+pub use layer::{Station, StationLayer};
 pub use only::{Everything, Matches};

@@ -1,6 +1,8 @@
 //! The inner stations: errors answered instead of the service, and waits inside a handler.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use aplomb_chaos::{Chaos, Event, Knobs};
@@ -52,8 +54,7 @@ async fn only_the_requests_asked_for_fail() {
     chaos.set(Knobs { error_rate: Ratio::ONE, ..Knobs::default() });
     let only = chaos.errors().only(|request: &Request<()>| request.uri().path() != "/healthz");
     for (path, status) in [("/healthz", 200), ("/products/mug", 503)] {
-        let request = Request::get(path).body(()).expect("the path is one");
-        let response = only.layer(service_fn(fine)).oneshot(request).await.unwrap();
+        let response = only.layer(service_fn(fine)).oneshot(get(path)).await.unwrap();
         assert_eq!(response.status(), status, "{path}");
     }
 }
@@ -67,6 +68,76 @@ async fn over_capacity_is_refused_and_the_next_second_is_served_again() {
     assert_eq!(served(&chaos, 50).await, 2);
     chaos.set(Knobs::default());
     assert_eq!(served(&chaos, 50).await, 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_over_capacity_is_asked_to_come_back_in_a_second_or_two() {
+    let chaos = Chaos::seeded(1);
+    chaos.set(Knobs { capacity_per_second: 1, ..Knobs::default() });
+    let mut asked = std::collections::BTreeSet::new();
+    assert_eq!(send(&chaos, "/").await.status(), 200);
+    for _ in 0..50 {
+        let response = send(&chaos, "/").await;
+        assert_eq!(response.status(), 503);
+        asked.insert(response.headers()["retry-after"].to_str().unwrap().to_owned());
+    }
+    assert_eq!(asked.into_iter().collect::<Vec<_>>(), ["1", "2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_takes_its_turn() {
+    let chaos = Chaos::seeded(1);
+    chaos.set(Knobs { work_ms: 20, workers: 2, ..Knobs::default() });
+    let (begun, mut calls) = (time::now(), tokio::task::JoinSet::new());
+    for _ in 0..5 {
+        let chaos = chaos.clone();
+        calls.spawn(async move {
+            chaos.latency().await;
+            (time::now() - begun).as_millis() / 20
+        });
+    }
+    let mut turns = calls.join_all().await;
+    turns.sort_unstable();
+    assert_eq!(turns, [1, 1, 2, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_that_nobody_waits_for_is_done_all_the_same() {
+    let chaos = Chaos::seeded(1);
+    chaos.set(Knobs { work_ms: 20, ..Knobs::default() });
+    let mut gone = std::pin::pin!(async {
+        let gone = chaos.clone();
+        gone.latency().await;
+    });
+    assert!(std::future::poll_fn(|cx| Poll::Ready(gone.as_mut().poll(cx).is_pending())).await);
+    let begun = time::now();
+    chaos.latency().await;
+    assert!(time::now() - begun >= Duration::from_millis(40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delayed_service_is_called_when_the_wait_is_over() {
+    let chaos = Chaos::seeded(1);
+    chaos.set(Knobs { latency_ms: 300, ..Knobs::default() });
+    let calls = std::sync::Arc::new(AtomicU32::new(0));
+    let counted = std::sync::Arc::clone(&calls);
+    let slow = chaos.delay().only(|request: &Request<()>| request.uri().path() != "/healthz");
+    let service = slow.layer(service_fn(move |request| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        fine(request)
+    }));
+    let begun = time::now();
+    service.clone().oneshot(get("/healthz")).await.unwrap();
+    assert_eq!((time::now() - begun, calls.load(Ordering::Relaxed)), (Duration::ZERO, 1));
+
+    let mut late = Box::pin(service.clone().oneshot(get("/products/mug")));
+    assert!(std::future::poll_fn(|cx| Poll::Ready(late.as_mut().poll(cx).is_pending())).await);
+    drop(late);
+    assert_eq!(calls.load(Ordering::Relaxed), 1, "whoever gave up asked for nothing");
+
+    service.oneshot(get("/products/mug")).await.unwrap();
+    assert!(time::now() - begun >= Duration::from_millis(300));
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -145,9 +216,12 @@ async fn served(chaos: &Chaos, calls: u32) -> u32 {
 }
 
 async fn send(chaos: &Chaos, path: &str) -> Response<Full<Bytes>> {
-    let request = Request::get(path).body(()).expect("the path is one");
     let service = chaos.errors().layer(service_fn(fine));
-    service.oneshot(request).await.unwrap()
+    service.oneshot(get(path)).await.unwrap()
+}
+
+fn get(path: &str) -> Request<()> {
+    Request::get(path).body(()).expect("the path is one")
 }
 
 async fn fine(_: Request<()>) -> Result<Response<Full<Bytes>>, Infallible> {

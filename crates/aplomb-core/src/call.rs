@@ -14,6 +14,9 @@ pub struct Call {
     pub safety: Safety,
     /// Whether it is a write that carries an `Idempotency-Key` that is not empty.
     pub keyed: bool,
+    /// Whether its author said that it must not be repeated, whatever its method and key say:
+    /// [`Repeatable::No`](crate::Repeatable::No).
+    pub once: bool,
 }
 
 impl Call {
@@ -23,12 +26,13 @@ impl Call {
         let safety = match *method {
             // Reads need no key, and looking for one would cost more than the rest of this.
             Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE => {
-                return Self { safety: Safety::Idempotent, keyed: false };
+                return Self { safety: Safety::Idempotent, keyed: false, once: false };
             }
             Method::PUT | Method::DELETE => Safety::Idempotent,
             _ => Safety::Unsafe,
         };
-        Self { safety, keyed: headers.get(&NAME).is_some_and(|key| !key.is_empty()) }
+        let keyed = headers.get(&NAME).is_some_and(|key| !key.is_empty());
+        Self { safety, keyed, once: false }
     }
 }
 

@@ -285,6 +285,22 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_of_zero_is_over_and_none_is_further_off_than_a_century() {
+        let now = time::now();
+        let left = |name, value| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            Deadline::from_wire(&headers, now).unwrap().remaining(now)
+        };
+        let year = Duration::from_secs(365 * 24 * 3600);
+        assert_eq!(left(EXPECTED_TIMEOUT, "0"), Duration::ZERO);
+        assert_eq!(left(EXPECTED_TIMEOUT, "31536000000"), year);
+        assert_eq!(left(EXPECTED_TIMEOUT, "18446744073709551615"), CENTURY);
+        assert_eq!(left(GRPC_TIMEOUT, "0n"), Duration::ZERO);
+        assert_eq!(left(GRPC_TIMEOUT, "99999999H"), CENTURY);
+    }
+
+    #[test]
     fn an_absurd_deadline_does_not_overflow() {
         let mut headers = HeaderMap::new();
         headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(u64::MAX));

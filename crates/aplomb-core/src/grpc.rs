@@ -27,7 +27,7 @@ use http::{HeaderMap, HeaderName, Request, StatusCode};
 use crate::classify::of_error;
 use crate::{
     Answer, BoxError, Call, Classify, DeadlineExceeded, Failure, FailureKind, Outcome, Pushback,
-    cause, retry_after,
+    Repeatable, cause, retry_after,
 };
 
 /// The meaning of gRPC's statuses (gRPC, *Status codes and their use in gRPC*).
@@ -146,20 +146,13 @@ impl Error for NotConnected {
     }
 }
 
-/// Declares that a call may be repeated though its method is POST: twice has the effect of once.
-///
-/// Put it into the request's extensions; [`repeatable`] does so by the call's path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a unit: it only declares")]
-pub struct Repeatable;
-
-/// Marks the calls of these methods, `/package.Service/Method`, as [`Repeatable`].
+/// Marks the calls of these methods, `/package.Service/Method`, as [repeatable](Repeatable::Yes).
 pub fn repeatable<B>(
     methods: &'static [&'static str],
 ) -> impl Fn(Request<B>) -> Request<B> + Clone + Send + Sync + 'static {
     move |mut request| {
         if methods.contains(&request.uri().path()) {
-            request.extensions_mut().insert(Repeatable);
+            request.extensions_mut().insert(Repeatable::Yes);
         }
         request
     }

@@ -44,6 +44,7 @@ pub mod problem;
 mod ratio;
 mod record;
 mod refusal;
+mod repeatable;
 mod request;
 pub mod retry_after;
 mod saturated;
@@ -73,6 +74,7 @@ pub use problem::Problem;
 pub use ratio::Ratio;
 pub use record::{CallRecord, Decision, KeepRecord};
 pub use refusal::{NotRetried, Reason};
+pub use repeatable::Repeatable;
 pub use request::{Replay, Request};
 pub use saturated::Saturated;
 #[cfg(feature = "reqwest")]

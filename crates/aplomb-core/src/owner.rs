@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::Attempt;
 
-/// Which attempt a request is, from 1 (Envoy's name). Left out on the first.
+/// Which attempt a request is, from 1 (Envoy's name), counted over all layers and hops that repeated
+/// it. Left out on the first.
 pub const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 
 // Looking a header up by a name that is not made for it costs half as much.
@@ -101,7 +102,16 @@ mod tests {
     fn a_request_that_does_not_say_which_attempt_it_is_is_the_first() {
         let mut headers = HeaderMap::new();
         assert_eq!(attempt(&headers), Attempt::FIRST);
-        for (written, number) in [("3", 3), ("1", 1), ("0", 1), ("-2", 1), ("often", 1)] {
+        for (written, number) in [
+            ("3", 3),
+            ("1", 1),
+            ("0", 1),
+            ("-2", 1),
+            ("often", 1),
+            ("4294967295", u32::MAX),
+            ("4294967296", 1),
+            ("99999999999999999999999999", 1),
+        ] {
             headers.insert(ATTEMPT_COUNT, HeaderValue::from_static(written));
             assert_eq!(attempt(&headers).number(), number, "{written}");
         }

@@ -23,6 +23,8 @@ pub enum Reason {
     Time,
     /// The retry budget was empty.
     Budget,
+    /// Our own limit of calls in flight was used up, and waiting for a place once more is of no use.
+    Saturated,
 }
 
 impl Reason {
@@ -36,6 +38,7 @@ impl Reason {
         Self::Attempts,
         Self::Time,
         Self::Budget,
+        Self::Saturated,
     ];
 
     /// Whether whoever owned the retries gave up: nobody above should try again.
@@ -55,6 +58,7 @@ impl Reason {
             Self::Attempts => "attempts",
             Self::Time => "time",
             Self::Budget => "budget",
+            Self::Saturated => "saturated",
         }
     }
 }
@@ -70,6 +74,7 @@ impl fmt::Display for Reason {
             Self::Attempts => "all attempts were used",
             Self::Time => "too little time was left",
             Self::Budget => "the retry budget is empty",
+            Self::Saturated => "our own limit of calls in flight is used up",
         })
     }
 }
@@ -83,12 +88,13 @@ impl fmt::Display for Reason {
 pub struct NotRetried {
     /// Why the retrying ended.
     pub reason: Reason,
-    /// The last attempt that was sent.
+    /// The last attempt, counted over all layers that retried the call: those before it were sent
+    /// and failed.
     pub attempt: Attempt,
 }
 
 impl NotRetried {
-    /// A call that ended for `reason` after `attempt` was sent.
+    /// A call that ended for `reason` at `attempt`.
     pub const fn new(reason: Reason, attempt: Attempt) -> Self {
         Self { reason, attempt }
     }

@@ -1,8 +1,7 @@
 use http::{Extensions, HeaderMap, Method, Uri};
 
-use crate::grpc::Repeatable;
 use crate::time::Instant;
-use crate::{Call, Deadline, KeepRecord, OperationClass, ReplayBody, Safety};
+use crate::{Call, Deadline, KeepRecord, OperationClass, Repeatable, ReplayBody, Safety};
 
 /// What every layer may read of a request, and write on it.
 ///
@@ -112,13 +111,18 @@ impl<B> Request for http::Request<B> {
     #[inline]
     fn call(&self) -> Call {
         let call = Call::of(self.method(), self.headers());
-        // Asked of writes alone: a read needs no leave to be repeated.
-        match call.safety {
-            Safety::Unsafe if self.extensions().get::<Repeatable>().is_some() => {
-                Call { safety: Safety::Idempotent, ..call }
-            }
-            _ => call,
-        }
+        // A client's request seldom carries anything, and looking costs more than the rest of this.
+        if self.extensions().is_empty() { call } else { as_said(call, self.extensions()) }
+    }
+}
+
+/// The call as its author knows it.
+#[inline(never)]
+fn as_said(call: Call, extensions: &Extensions) -> Call {
+    match extensions.get() {
+        None => call,
+        Some(Repeatable::Yes) => Call { safety: Safety::Idempotent, ..call },
+        Some(Repeatable::No) => Call { once: true, ..call },
     }
 }
 
@@ -196,6 +200,17 @@ mod tests {
         assert_eq!(request.class(), OperationClass::KeyedWrite);
         request.extensions_mut().insert(OperationClass::Deferred);
         assert_eq!(request.class(), OperationClass::Deferred);
+    }
+
+    #[test]
+    fn its_author_knows_better_than_its_method_whether_a_request_may_be_repeated() {
+        let mut request = http::Request::post("/").body(()).unwrap();
+        request.extensions_mut().insert(Repeatable::Yes);
+        assert_eq!((request.call().safety, request.call().once), (Safety::Idempotent, false));
+        *request.method_mut() = Method::GET;
+        request.extensions_mut().insert(Repeatable::No);
+        assert_eq!((request.call().safety, request.call().once), (Safety::Idempotent, true));
+        assert_eq!(request.class(), OperationClass::Read, "it reads all the same");
     }
 
     #[test]

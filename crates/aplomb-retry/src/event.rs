@@ -15,9 +15,9 @@ pub enum RetryEvent {
         /// How long it waits.
         wait: Duration,
     },
-    /// An attempt after the first was sent.
+    /// The call was sent again.
     Resent {
-        /// Which one.
+        /// Which attempt this is: the first still, when a layer inside held back all before it.
         attempt: Attempt,
     },
     /// The call succeeded, or ended in a way that is nobody's failure.

@@ -56,7 +56,8 @@ where
     S::Response: Answer,
     Req: Replay,
 {
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of its cost would be what is kept's way out")]
     pub(crate) fn new(attempt: S::Future, service: S, call: Running<Req::Kept, C, O>) -> Self {
         Self { call, state: State::Calling { attempt }, service }
     }
@@ -73,14 +74,26 @@ where
 {
     type Output = Result<S::Response, BoxError>;
 
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of its cost would be the answer's way out")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
                 StateProj::Calling { attempt } => {
-                    let mut result = ready!(attempt.poll(cx)).map_err(Into::into);
-                    let Some(failure) = this.call.look(&mut result) else {
-                        return Poll::Ready(result);
+                    // Matched before it is looked at: a response is large, and is moved once.
+                    let (failure, result) = match ready!(attempt.poll(cx)) {
+                        Ok(mut response) => match this.call.look(Ok(&mut response)) {
+                            None => return Poll::Ready(Ok(response)),
+                            Some(failure) => (failure, Ok(response)),
+                        },
+                        Err(error) => {
+                            let mut error: BoxError = error.into();
+                            match this.call.look::<S::Response>(Err(&mut error)) {
+                                None => return Poll::Ready(Err(error)),
+                                Some(failure) => (failure, Err(error)),
+                            }
+                        }
                     };
                     match this.call.fail(failure, result) {
                         Settled::Done(result) => return Poll::Ready(result),

@@ -29,12 +29,12 @@ pub(crate) struct Policy<C, O> {
     pub(crate) observer: O,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) rules: Rules,
     pub(crate) body_cap: usize,
     pub(crate) keep_records: bool,
-    pub(crate) owner: Option<&'static str>,
+    pub(crate) owner: Option<Arc<str>>,
     pub(crate) only_observes: bool,
 }
 
@@ -146,8 +146,10 @@ impl<C, O> RetryLayer<C, O> {
     /// `x-retry-owner`: layers that pass the request on to the same authority stand down.
     ///
     /// Without a name it owns them too, unless somebody named itself.
-    pub fn owner(mut self, name: &'static str) -> Self {
-        self.policy.settings.owner = Some(name);
+    ///
+    /// A name that no header can carry (control characters) is not written.
+    pub fn owner(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.policy.settings.owner = Some(name.into());
         self
     }
 

@@ -30,6 +30,8 @@
 //! | POST, PATCH and others | only when provably unsent |
 //! | the same with an `Idempotency-Key`, towards an operation [declared](RetryLayer::honours_keys) to honour keys | after a transient failure, with the same key and bytes |
 //! | a gRPC call, towards a method named [repeatable](aplomb_core::grpc::repeatable) | after a transient failure |
+//! | one marked [`Repeatable::Yes`](aplomb_core::Repeatable) | after a transient failure |
+//! | one marked [`Repeatable::No`](aplomb_core::Repeatable) | only when provably unsent |
 //! | anything whose body is over the cap, or a stream that failed | never |
 //!
 //! # Defaults
@@ -67,17 +69,19 @@
 //!   failure says `x-should-retry: false`, which every layer obeys.
 //! - [`RetryLayer::owner`] names the owner on the request, for proxies that pass it on to the same
 //!   authority.
-//! - Every send after the first carries its number in `x-envoy-attempt-count`.
+//! - Every send after the first carries its number in `x-envoy-attempt-count`, counted on over all
+//!   layers and hops that repeated it. What a layer inside held back was not sent and is not counted.
 //!
-//! None of these headers can cause a retry; from a stranger they can only take some away.
+//! None of these headers can cause a retry; from a stranger they can only take some away
+//! (`tests/what_strangers_write.rs`).
 //! Measured over real HTTP with the last of three services down (`tests/tests/hops.rs`): at most 1.25
 //! sends at the bottom for each call at the top with budgets, exactly three without.
 //!
 //! # What comes back
 //!
 //! The first response or error that was not retried, as it came. Why it was final travels with it
-//! as [`NotRetried`](aplomb_core::NotRetried): in the response's extensions, or in the error's
-//! chain. When the inner service breaks before it is ready for the next attempt, its own error comes
+//! as [`NotRetried`](aplomb_core::NotRetried), with the number of the last send: in the response's
+//! extensions, or in the error's chain. A full bulkhead's error says so too. When the inner service breaks before it is ready for the next attempt, its own error comes
 //! back. The time per attempt is not this layer's: put `aplomb-deadline` inside it.
 //!
 //! # Cancellation
@@ -91,6 +95,7 @@ mod event;
 mod exhaustion;
 mod future;
 mod layer;
+mod notes;
 mod rules;
 mod running;
 mod service;

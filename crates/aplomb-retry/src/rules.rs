@@ -99,6 +99,7 @@ impl Rules {
         now: Instant,
         rng: &mut Rng,
     ) -> Result<Duration, Reason> {
+        progress.held_back = failure.held_back;
         if failure.kind == FailureKind::Permanent {
             return Err(Reason::Permanent);
         }
@@ -114,7 +115,7 @@ impl Rules {
         if progress.owned_elsewhere {
             return Err(Reason::OwnedElsewhere);
         }
-        if self.attempts.end_at(progress.attempt) {
+        if self.attempts.end_at(progress.tried) {
             return Err(Reason::Attempts);
         }
         let wait = self.wait(progress, failure, rng)?;
@@ -127,13 +128,11 @@ impl Rules {
 
     /// Twice must have the effect of once, or the first must provably not have happened.
     fn is_safe(&self, call: Call, failure: FailureKind) -> bool {
-        match call.safety {
+        let declared = match call.safety {
             Safety::Idempotent => true,
-            Safety::Unsafe => {
-                let declared = self.only_reads || call.keyed && self.honours_keys;
-                declared || failure == FailureKind::Unsent
-            }
-        }
+            Safety::Unsafe => self.only_reads || call.keyed && self.honours_keys,
+        };
+        declared && !call.once || failure == FailureKind::Unsent
     }
 
     fn wait(
@@ -170,7 +169,11 @@ pub struct Progress {
     deadline: Option<Deadline>,
     // Decorrelated jitter remembers; drawn up at the first failure.
     delays: Option<Delays>,
+    // What a layer inside held back counts as tried, so that trying has an end, and is not counted
+    // among the sends.
+    tried: Attempt,
     attempt: Attempt,
+    held_back: bool,
     free_spent: bool,
     owned_elsewhere: bool,
 }
@@ -182,13 +185,16 @@ impl Progress {
             call,
             deadline,
             delays: None,
+            tried: Attempt::FIRST,
             attempt: Attempt::FIRST,
+            held_back: false,
             free_spent: false,
             owned_elsewhere: false,
         }
     }
 
-    /// The attempt that was sent last.
+    /// The attempt that was made last. One that a layer inside held back was not sent: the next has
+    /// the same number.
     #[inline]
     pub const fn attempt(&self) -> Attempt {
         self.attempt
@@ -212,7 +218,10 @@ impl Progress {
 
     /// The next attempt goes out.
     pub const fn resent(&mut self) {
-        self.attempt = self.attempt.next();
+        self.tried = self.tried.next();
+        if !self.held_back {
+            self.attempt = self.attempt.next();
+        }
     }
 
     /// What a retry after this failure costs: the first stale connection of a call is free, and so

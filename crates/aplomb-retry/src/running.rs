@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use aplomb_core::{
     Answer, Attempt, Attempts, BoxError, Call, CallRecord, Classify, Deadline, Decision, Failure,
-    FailureKind, NotRetried, Observe, Outcome, Reason, Replay, Request, cause, owner, time,
+    FailureKind, Observe, Outcome, Reason, Replay, Request, owner, time,
 };
 
 use crate::budget::{Budget, Sent, Withdrawal};
 use crate::event::RetryEvent;
 use crate::layer::Policy;
+use crate::notes::{exhausted_inside, plus, sent_beneath};
 use crate::rules::{Again, BodyIs, Progress};
 
 /// A call under way: what it carries from one attempt to the next.
@@ -34,7 +35,9 @@ pub(crate) type Tell<O> = fn(&O, &RetryEvent);
 pub(crate) struct Failed {
     progress: Progress,
     sent: Option<Sent>,
-    record: CallRecord,
+    pub(crate) record: CallRecord,
+    /// What layers inside sent beyond this one's attempts.
+    pub(crate) beneath: u32,
 }
 
 /// The next attempt, paid for and not sent yet.
@@ -54,32 +57,35 @@ impl<K, C, O> Running<K, C, O> {
     /// The answer stays where it is: a response is large, and on the happy path nothing is to be
     /// done to it.
     #[inline]
-    pub(crate) fn look<R>(&mut self, result: &mut Result<R, BoxError>) -> Option<Failure>
+    pub(crate) fn look<R>(&mut self, result: Result<&mut R, &mut BoxError>) -> Option<Failure>
     where
         R: Answer,
         C: Classify<R>,
         O: Observe<RetryEvent>,
     {
-        let seen = match &*result {
-            Ok(response) => Ok(response),
-            Err(error) => Err(&**error as &(dyn Error + 'static)),
+        let seen = match &result {
+            Ok(response) => Ok(&**response),
+            Err(error) => Err(&***error as &(dyn Error + 'static)),
         };
         let outcome = self.policy.classify.classify(self.call, seen);
         if let Outcome::Failure(failure) = outcome {
             return Some(failure);
         }
         self.end(outcome);
-        if let (true, Ok(response)) = (self.wants_record, result) {
-            self.leave_record(response);
+        match result {
+            Ok(response) if self.wants_record => self.leave_record(response),
+            Ok(_) => {}
+            Err(error) => self.say_saturated(error),
         }
         None
     }
 
-    /// The attempt that was sent last.
+    /// The attempt that was made last.
     pub(crate) fn attempt(&self) -> Attempt {
         self.failed.as_ref().map_or(Attempt::FIRST, |failed| failed.progress.attempt())
     }
 
+    #[inline]
     fn end(&mut self, outcome: Outcome)
     where
         O: Observe<RetryEvent>,
@@ -122,6 +128,7 @@ impl<K, C, O> Running<K, C, O> {
         if self.is_owned_elsewhere(&result) {
             failed.progress.stand_down();
         }
+        failed.beneath = failed.beneath.saturating_add(sent_beneath(&result));
         let (attempt, before) = (failed.progress.attempt(), self.budget().balance());
         let next = self.next(&mut failed.progress, failure);
         if self.wants_record {
@@ -154,7 +161,7 @@ impl<K, C, O> Running<K, C, O> {
                 if reason.is_exhaustion() {
                     owner::exhausted();
                 }
-                Settled::Done(self.annotate(result, NotRetried::new(reason, attempt)))
+                Settled::Done(self.annotate(result, reason))
             }
         }
     }
@@ -167,7 +174,7 @@ impl<K, C, O> Running<K, C, O> {
         if exhausted_inside(result).is_some() {
             return true;
         }
-        let me = self.policy.settings.owner;
+        let me = self.policy.settings.owner.as_deref();
         self.kept
             .as_ref()
             .is_some_and(|kept| owner::is_owned_elsewhere(kept.headers(), kept.authority(), me))
@@ -212,7 +219,7 @@ impl<K, C, O> Running<K, C, O> {
         let outcome = self.policy.classify.classify(self.call, Err(&*error));
         let failure = outcome.failure().unwrap_or(Failure::new(FailureKind::Permanent));
         self.policy.observer.observe(&RetryEvent::Refused { attempt, failure, reason });
-        self.annotate(Err(error), NotRetried::new(reason, attempt))
+        self.annotate(Err(error), reason)
     }
 
     /// The next attempt goes out: answers with the request to send.
@@ -227,7 +234,12 @@ impl<K, C, O> Running<K, C, O> {
             failed.sent = Some(withdrawal.sent());
         }
         let attempt = self.attempt();
-        request.headers_mut().insert(owner::ATTEMPT_COUNT, attempt.number().into());
+        // Whoever passed the request on may have counted before.
+        let before = owner::attempt(request.headers());
+        let count = plus(before, self.last().number() - 1);
+        if !count.is_first() {
+            request.headers_mut().insert(owner::ATTEMPT_COUNT, count.number().into());
+        }
         self.policy.observer.observe(&RetryEvent::Resent { attempt });
         request
     }
@@ -235,53 +247,12 @@ impl<K, C, O> Running<K, C, O> {
     fn budget(&self) -> &Budget {
         self.policy.purse.open(self.budget.as_ref())
     }
-
-    /// Leaves why there was no other attempt beside the answer.
-    fn annotate<R: Answer>(
-        &mut self,
-        result: Result<R, BoxError>,
-        why: NotRetried,
-    ) -> Result<R, BoxError> {
-        // What a layer inside gave up for is the truer reason.
-        let why = exhausted_inside(&result).unwrap_or(why);
-        match result {
-            Ok(mut response) => {
-                response.extensions_mut().insert(why);
-                if self.wants_record {
-                    self.leave_record(&mut response);
-                }
-                Ok(response)
-            }
-            Err(error) => {
-                let record = self.wants_record.then(|| self.record());
-                Err(why.recorded(error, record))
-            }
-        }
-    }
-
-    #[cold]
-    fn leave_record<R: Answer>(&mut self, response: &mut R) {
-        response.extensions_mut().insert(self.record());
-    }
-
-    fn record(&mut self) -> CallRecord {
-        self.failed.as_mut().map(|failed| std::mem::take(&mut failed.record)).unwrap_or_default()
-    }
-}
-
-/// Why a layer inside gave up, if one did.
-fn exhausted_inside<R: Answer>(result: &Result<R, BoxError>) -> Option<NotRetried> {
-    let inner: Option<NotRetried> = match result {
-        Ok(response) => response.extensions().get().copied(),
-        Err(error) => cause(&**error).copied(),
-    };
-    inner.filter(|inner| inner.reason.is_exhaustion())
 }
 
 impl Failed {
     fn first(call: Call, deadline: Option<Deadline>) -> Self {
         let progress = Progress::new(call, deadline);
-        Self { progress, sent: None, record: CallRecord::default() }
+        Self { progress, sent: None, record: CallRecord::default(), beneath: 0 }
     }
 }
 

@@ -45,6 +45,8 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of its cost would be the request's way in")]
     fn call(&mut self, mut request: Req) -> Self::Future {
         let clone = self.inner.clone();
         let mut ready = mem::replace(&mut self.inner, clone);

@@ -4,7 +4,7 @@
 
 mod common;
 
-use aplomb_core::{NotRetried, Reason, cause};
+use aplomb_core::{NotRetried, Reason, Repeatable, cause};
 use common::{Act, Script, keyed, layer, request};
 use http::Method;
 use tower::{Layer, ServiceExt};
@@ -50,6 +50,34 @@ async fn a_key_alone_is_not_enough_the_operation_must_honour_it() {
         let _ = layer.layer(stock.clone()).oneshot(keyed(Method::POST)).await;
         assert_eq!(stock.sends(), sends);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_author_of_a_request_knows_better_than_its_method() {
+    use Repeatable::{No, Yes};
+    for (mark, mut request, sends) in [
+        (Yes, request(Method::POST), 3),
+        (No, request(Method::GET), 1),
+        (No, keyed(Method::POST), 1),
+    ] {
+        let stock = Script::new([Act::Answer(503), Act::Reset]);
+        request.extensions_mut().insert(mark);
+        let client = layer().honours_keys().layer(stock.clone());
+        let response = client.oneshot(request).await.unwrap();
+        assert_eq!(stock.sends(), sends, "{mark:?}");
+        let why = response.extensions().get().map(|why: &NotRetried| why.reason);
+        assert_eq!(why, (sends == 1).then_some(Reason::Unsafe));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_repeated_is_sent_again_when_it_never_left() {
+    let stock = Script::new([Act::Refuse]);
+    let mut once = request(Method::GET);
+    once.extensions_mut().insert(Repeatable::No);
+    let client = layer().only_reads().layer(stock.clone());
+    assert_eq!(client.oneshot(once).await.unwrap().status(), 200);
+    assert_eq!(stock.sends(), 2);
 }
 
 #[tokio::test(start_paused = true)]

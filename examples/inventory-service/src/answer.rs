@@ -2,13 +2,16 @@
 
 use aplomb_core::Problem;
 use axum::body::Body;
+use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::domain::Wanted;
+
 /// What a handler answers.
-pub(crate) type Answer = Result<Response, Refused>;
+pub type Answer = Result<Response, Refused>;
 
 /// A refusal on its way out, so that `?` works in handlers.
 #[derive(Debug)]
@@ -54,7 +57,11 @@ pub fn json(status: StatusCode, value: &impl Serialize) -> http::Response<Bytes>
 }
 
 /// The same, 200 and on its way out.
-pub(crate) fn ok(value: &impl Serialize) -> Response {
+///
+/// # Panics
+///
+/// As [`json`].
+pub fn ok(value: &impl Serialize) -> Response {
     json(StatusCode::OK, value).map(Body::from)
 }
 
@@ -62,6 +69,13 @@ pub(crate) fn unknown_sku(sku: &str) -> Problem {
     Problem::new("/problems/unknown-sku", "no such product", StatusCode::NOT_FOUND)
         .detail("put the product first")
         .with("sku", sku)
+}
+
+pub(crate) fn out_of_stock(wanted: &Wanted, available: i64) -> Problem {
+    Problem::new("/problems/out-of-stock", "out of stock", StatusCode::CONFLICT)
+        .detail(format!("{available} of {} are left", wanted.sku))
+        .with("sku", wanted.sku.as_str())
+        .with("available", available)
 }
 
 pub(crate) fn unknown_reservation() -> Problem {
@@ -72,7 +86,8 @@ pub(crate) fn unknown_reservation() -> Problem {
     )
 }
 
-pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
+/// A request that cannot be read, and why.
+pub fn bad_request(detail: impl Into<String>) -> Problem {
     Problem::new("/problems/bad-request", "the request cannot be read", StatusCode::BAD_REQUEST)
         .detail(detail)
 }
@@ -83,3 +98,19 @@ pub(crate) fn bad_field(field: &str, detail: impl Into<String>) -> Problem {
         .detail(detail)
         .with("field", field)
 }
+
+/// A body that arrived whole.
+pub(crate) fn whole(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
+    body.map_err(|wrong| match wrong.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            "/problems/body-too-large",
+            "the body is too large",
+            StatusCode::PAYLOAD_TOO_LARGE,
+        )
+        .detail(format!("send {BODY_MAX} bytes at most")),
+        _ => bad_request("the body broke off; send it again"),
+    })
+}
+
+/// How long a body may be: 64 KiB.
+pub const BODY_MAX: usize = 64 * 1024;

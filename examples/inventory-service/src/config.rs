@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::serve::Limits;
-use crate::{Keys, Place, Points, Tokens, database};
+use crate::{Doors, Keys, Place, Points, Tokens, database};
 
 /// How an Inventory Service is set up.
 #[derive(Clone, Debug)]
@@ -20,6 +20,11 @@ pub struct Config {
     pub lease: Duration,
     /// How long a key is kept: 24 h.
     pub keep: Duration,
+    /// Whether it also reserves without keys, at `POST /legacy/reservations`, for a demonstration of
+    /// what they are for: no.
+    pub legacy: bool,
+    /// How much it lets in at a time; without doors it lets everything in.
+    pub doors: Option<Doors>,
     /// What it takes on at once, and how long it takes to stop.
     pub limits: Limits,
     /// What happens at named points of a reservation: nothing.
@@ -36,6 +41,8 @@ impl Config {
             chaos_seed: None,
             lease: Duration::from_secs(2),
             keep: Duration::from_secs(24 * 3600),
+            legacy: false,
+            doors: Some(Doors::default()),
             limits: Limits::default(),
             points: Points::default(),
         }

@@ -70,8 +70,8 @@ pub(crate) async fn set_stock(
     let stock = i64::from(stock);
     let sql = "INSERT INTO products (sku, available, initial) VALUES ($1, $2, $2)
          ON CONFLICT (sku) DO UPDATE SET available = $2, initial = $2 + (
-             SELECT CAST(COALESCE(SUM(quantity), 0) AS BIGINT) FROM reservations
-             WHERE reservations.sku = $1 AND status = 'reserved')";
+             SELECT CAST(COALESCE(SUM(quantity), 0) AS BIGINT) FROM all_reservations
+             WHERE all_reservations.sku = $1 AND status = 'reserved')";
     on!(at.here(), c => sqlx::query(sql).bind(sku).bind(stock).execute(c).await.map(drop))?;
     let sql = "INSERT INTO events (caller, effect, sku, quantity)
          VALUES ($1, 'stock_set', $2, $3)";
@@ -174,7 +174,8 @@ impl Earlier {
     }
 }
 
-async fn take(at: At<'_>, wanted: &Wanted) -> sqlx::Result<bool> {
+/// Takes stock, if there is enough of it.
+pub(crate) async fn take(at: At<'_>, wanted: &Wanted) -> sqlx::Result<bool> {
     let sql = "UPDATE products SET available = available - $2
          WHERE sku = $1 AND available >= $2";
     let (sku, quantity) = (&wanted.sku, i64::from(wanted.quantity));
@@ -210,11 +211,11 @@ async fn insert(at: At<'_>, wanted: &Wanted, by: Claimant<'_>) -> sqlx::Result<R
 }
 
 /// A reservation as both databases give it.
-type Row = (String, String, i64, String, i64, String, String);
+pub(crate) type Row = (String, String, i64, String, i64, String, String);
 /// The same, with its caller and key.
 type EarlierRow = (String, String, i64, String, i64, String, String, String, String);
 
-fn to_reservation(row: Row) -> sqlx::Result<Reservation> {
+pub(crate) fn to_reservation(row: Row) -> sqlx::Result<Reservation> {
     let (id, order_id, line, sku, quantity, status, created_at) = row;
     let small =
         |number: i64| u32::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()));

@@ -5,15 +5,20 @@ use std::ops::RangeInclusive;
 use aplomb_core::Problem;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::answer::{bad_field, bad_request};
 
 /// What is to be reserved, checked.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, ToSchema)]
 pub(crate) struct Wanted {
+    #[schema(min_length = 1, max_length = 64)]
     pub(crate) order_id: String,
+    #[schema(maximum = 1_000_000)]
     pub(crate) line: u32,
+    #[schema(min_length = 1, max_length = 64)]
     pub(crate) sku: String,
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub(crate) quantity: u32,
 }
 
@@ -29,13 +34,21 @@ impl Wanted {
     }
 }
 
+/// The stock that a product is to have, as it is sent.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what `parse_stock` reads")]
+pub(crate) struct Stock {
+    #[schema(maximum = 1_000_000_000)]
+    stock: u32,
+}
+
 /// The stock that a product is to have.
 pub(crate) fn parse_stock(body: &[u8]) -> Result<u32, Problem> {
     Fields::parse(body)?.whole("stock", STOCKS)
 }
 
 /// A reservation, as it is answered.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Reservation {
     #[serde(rename = "reservation_id")]
     pub(crate) id: String,
@@ -48,7 +61,7 @@ pub(crate) struct Reservation {
 }
 
 /// What is left of a product.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Availability {
     pub(crate) sku: String,
     pub(crate) available: i64,
@@ -56,7 +69,7 @@ pub(crate) struct Availability {
 }
 
 /// The figures that must add up, counted from the rows.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Audit {
     pub(crate) initial: i64,
     pub(crate) available: i64,
@@ -67,7 +80,7 @@ pub(crate) struct Audit {
 }
 
 /// Something that was done.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Event {
     pub(crate) caller: String,
     pub(crate) key: Option<String>,
@@ -77,6 +90,12 @@ pub(crate) struct Event {
     pub(crate) quantity: Option<i64>,
     pub(crate) reservation_id: Option<String>,
     pub(crate) time: String,
+}
+
+/// What was done, oldest first.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Events {
+    pub(crate) events: Vec<Event>,
 }
 
 /// Checks a name that callers choose: a sku or an order.

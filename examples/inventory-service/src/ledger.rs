@@ -7,13 +7,13 @@ use crate::domain::{Audit, Event, Wanted};
 /// The figures that must add up, counted from the rows.
 pub(crate) async fn audit(at: At<'_>, sku: &str) -> sqlx::Result<Option<Audit>> {
     let sql = "SELECT initial, available,
-           (SELECT CAST(COALESCE(SUM(quantity), 0) AS BIGINT) FROM reservations
+           (SELECT CAST(COALESCE(SUM(quantity), 0) AS BIGINT) FROM all_reservations
              WHERE sku = $1 AND status = 'reserved'),
-           (SELECT COUNT(*) FROM reservations WHERE sku = $1),
-           (SELECT COUNT(*) FROM (SELECT DISTINCT caller, idempotency_key
-             FROM reservations WHERE sku = $1) AS keys),
+           (SELECT COUNT(*) FROM all_reservations WHERE sku = $1),
+           (SELECT COUNT(*) FROM (SELECT DISTINCT caller, idempotency_key FROM all_reservations
+             WHERE sku = $1 AND idempotency_key IS NOT NULL) AS keys),
            (SELECT CAST(COALESCE(SUM(made - 1), 0) AS BIGINT) FROM (SELECT COUNT(*) AS made
-             FROM reservations WHERE sku = $1 GROUP BY order_id, line) AS lines)
+             FROM all_reservations WHERE sku = $1 GROUP BY order_id, line) AS lines)
          FROM products WHERE sku = $1";
     let row: Option<(i64, i64, i64, i64, i64, i64)> =
         on!(at, c => sqlx::query_as(sql).bind(sku).fetch_optional(c).await)?;

@@ -16,9 +16,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Outermost first, a request passes: chaos that cuts connections, authentication, the caller's
-//! deadline, injected errors, the idempotency key, the handler (with injected latency between
-//! claim and commit).
+//! Outermost first, a request passes: chaos that cuts connections, what names it for the log,
+//! compression, authentication, the caller's deadline, injected errors, the doors, the idempotency
+//! key, the handler (with injected latency between claim and commit).
 
 mod answer;
 mod auth;
@@ -26,22 +26,26 @@ mod config;
 pub mod database;
 mod db;
 mod domain;
+mod doors;
 mod error;
 mod inventory;
 mod ledger;
-mod metrics;
+mod legacy;
+mod openapi;
 mod points;
 mod records;
 mod replays;
 mod routes;
 pub mod serve;
+pub mod shell;
 mod tokens;
 mod upload;
 
-pub use answer::{Refused, json};
+pub use answer::{Answer, BODY_MAX, Refused, bad_request, json, ok};
 pub use auth::loopback_only;
 pub use config::Config;
 pub use database::Place;
+pub use doors::Doors;
 pub use error::StartError;
 pub use inventory::Inventory;
 pub use points::{Point, Points};

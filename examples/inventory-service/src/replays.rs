@@ -39,7 +39,7 @@ pub(crate) async fn note(
 
 impl App {
     async fn note_replay(&self, caller: &str, key: &str) -> sqlx::Result<()> {
-        let mut writer = self.database.writer().await?;
+        let mut writer = self.shell.database().writer().await?;
         ledger::note_replay(writer.at(), caller, key).await
     }
 }

@@ -24,8 +24,9 @@
 //! | `GET`/`PUT /poison` `{"orders": []}`, `GET`/`PUT /chaos` | from this machine alone; chaos acts on shipments |
 //! | `GET /healthz`, `/readyz`, `/metrics` | |
 //!
-//! Outermost first, a shipment passes: chaos that cuts connections, the caller's deadline, injected
-//! errors, the gate that turns poison away, the idempotency key, the handler (with injected latency between claim and commit).
+//! Outermost first, a shipment passes: chaos that cuts connections, what names it for the log,
+//! compression, the caller's deadline, injected errors, the gate that turns poison away, the
+//! idempotency key, the handler (with injected latency between claim and commit).
 
 mod config;
 mod operations;

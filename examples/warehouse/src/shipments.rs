@@ -1,35 +1,28 @@
 //! Shipments, and who hears of orders.
 
-use std::sync::Arc;
-
 use aplomb_core::Problem;
 use aplomb_idempotency::{Claim, Recorded, Refusal};
 use aplomb_idempotency_sqlx::sqlite::failed;
-use aplomb_inventory_service::{Refused, json};
+use aplomb_inventory_service::shell::Shell;
+use aplomb_inventory_service::{Answer, BODY_MAX, Refused, bad_request, json, ok};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use crate::stock::{self, Shipment, Shipped};
-use crate::warehouse::{App, BODY_MAX};
 
 /// Stands before the keys and turns poison away: an answer such as 422 would be kept with its key,
 /// which must ship the order once somebody has mended it.
-pub(crate) async fn gate(
-    State(app): State<Arc<App>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refused> {
+pub(crate) async fn gate(State(shell): State<Shell>, request: Request, next: Next) -> Answer {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_MAX).await.map_err(|_| {
         bad_request(format!("the body is over {BODY_MAX} bytes or broke off; send it again"))
     })?;
     if let Ok(order) = wanted(&body) {
-        let mut reader = app.database.reader().await?;
+        let mut reader = shell.database().reader().await?;
         if stock::is_refused(reader.at(), &order).await? {
             return Err(poison(&order).into());
         }
@@ -39,13 +32,13 @@ pub(crate) async fn gate(
 
 /// `POST /shipments`: ships an order. The shipment and the record of the key commit together.
 pub(crate) async fn ship(
-    State(app): State<Arc<App>>,
+    State(shell): State<Shell>,
     claim: Claim,
     body: Bytes,
 ) -> Result<Recorded, Refusal> {
     let order = wanted(&body)?;
-    app.chaos.latency().await;
-    let mut tx = app.database.begin().await.map_err(failed)?;
+    shell.chaos().latency().await;
+    let mut tx = shell.database().begin().await.map_err(failed)?;
     let response = match stock::ship(tx.at(), &order, claim.key()).await.map_err(failed)? {
         Shipped::Now(shipment) => created(&shipment),
         Shipped::Already(shipment) => already(&shipment).into_response(),
@@ -55,27 +48,27 @@ pub(crate) async fn ship(
 
 /// `GET /shipments/{order_id}`.
 pub(crate) async fn show(
-    State(app): State<Arc<App>>,
+    State(shell): State<Shell>,
     path: Result<Path<String>, PathRejection>,
-) -> Result<Response, Refused> {
+) -> Answer {
     let order = name(path)?;
-    app.chaos.latency().await;
-    let mut reader = app.database.reader().await?;
+    shell.chaos().latency().await;
+    let mut reader = shell.database().reader().await?;
     let shipment = stock::shipment_of(reader.at(), &order).await?.ok_or_else(|| {
         Problem::new("/problems/not-shipped", "no such shipment", StatusCode::NOT_FOUND)
             .detail("the order was not shipped, as far as is known here")
             .with("order_id", order.as_str())
     })?;
-    Ok(json(StatusCode::OK, &shipment).map(Body::from))
+    Ok(ok(&shipment))
 }
 
 /// `PUT /analytics/orders/{order_id}`: hears of an order.
 pub(crate) async fn hear(
-    State(app): State<Arc<App>>,
+    State(shell): State<Shell>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Refused> {
     let order = name(path)?;
-    let mut writer = app.database.writer().await?;
+    let mut writer = shell.database().writer().await?;
     stock::note(writer.at(), &order).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -129,11 +122,6 @@ fn poison(order: &str) -> Problem {
     )
     .detail("somebody has to mend the order; the same key ships it then")
     .with("order_id", order)
-}
-
-pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
-    Problem::new("/problems/bad-request", "the request cannot be read", StatusCode::BAD_REQUEST)
-        .detail(detail)
 }
 
 const ORDER_MAX: usize = 64;

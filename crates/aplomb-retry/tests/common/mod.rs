@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use aplomb_core::{BoxError, Dice, Observe, Ratio, time};
+use aplomb_core::{BoxError, Dice, NotBefore, Observe, Ratio, Saturated, time};
 use aplomb_retry::{Budget, RetryEvent, RetryLayer, Terms};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
@@ -27,6 +27,10 @@ pub(crate) enum Act {
     Refuse,
     Reset,
     Hang,
+    /// A layer inside holds it back for so long.
+    HoldBack(Duration),
+    /// A bulkhead inside has no place for it.
+    Full,
 }
 
 /// One request as it arrived.
@@ -100,6 +104,8 @@ async fn perform(act: Act) -> Result<Response<Body>, BoxError> {
         Act::Refuse => return Err(io::Error::from(io::ErrorKind::ConnectionRefused).into()),
         Act::Reset => return Err(io::Error::from(io::ErrorKind::ConnectionReset).into()),
         Act::Hang => std::future::pending().await,
+        Act::HoldBack(wait) => return Err(NotBefore::new(wait).into()),
+        Act::Full => return Err(Saturated::new(Duration::from_secs(1)).into()),
     })
 }
 

@@ -12,16 +12,35 @@ use axum::response::IntoResponse;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::name;
-use crate::answer::{Answer, json, ok, unknown_reservation, unknown_sku};
+use crate::answer::{Answer, json, ok, out_of_stock, unknown_reservation, unknown_sku};
 use crate::database::Tx;
 use crate::db::{self, Claimant, Reserved};
 use crate::domain::{Reservation, Wanted};
 use crate::inventory::App;
 use crate::points::Point;
+use crate::shell::ProblemDetails;
 
 /// `POST /inventory/reservations`: holds stock for an order line.
 ///
 /// The stock, the row, the audit event and the record of the key commit together or not at all.
+#[utoipa::path(
+    post,
+    path = "/inventory/reservations",
+    params(("Idempotency-Key" = String, Header, max_length = 255,
+        description = "names this piece of work; the same on every attempt")),
+    request_body = Wanted,
+    responses(
+        (status = 201, description = "held, now or by an earlier attempt", body = Reservation,
+            headers(("Location" = String), ("Idempotent-Replayed" = String))),
+        (status = 400, description = "no key or a bad one, or a body that cannot be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 401, description = "no token, or an unknown one", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "no such product", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "out of stock; or under way, then see Retry-After; or held under another key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 410, description = "the key is older than it is remembered", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "the key was used for something else", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "overloaded, or the database did not answer; see Retry-After", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn reserve(
     State(app): State<Arc<App>>,
     claim: Claim,
@@ -51,7 +70,7 @@ pub(crate) async fn reserve_apart(
 /// What became of a claim whose process died: the business key knows.
 pub(crate) async fn recover(app: &App, caller: &str, key: &str) -> Recovered {
     let found = async {
-        let mut reader = app.database.reader().await?;
+        let mut reader = app.shell.database().reader().await?;
         db::reserved_under(reader.at(), caller, key).await
     };
     match found.await {
@@ -72,9 +91,9 @@ async fn effect(
     body: &[u8],
 ) -> Result<(Tx, Response<Bytes>), Refusal> {
     let wanted = Wanted::parse(body)?;
-    app.chaos.latency().await;
+    app.shell.chaos().latency().await;
     app.points.reach(Point::BeforeEffect, headers);
-    let mut tx = app.database.begin().await.map_err(failed)?;
+    let mut tx = app.shell.database().begin().await.map_err(failed)?;
     let by = Claimant { caller: claim.caller(), key: claim.key(), fence: claim.fence().get() };
     let response = match db::reserve(tx.at(), &wanted, by).await.map_err(failed)? {
         Reserved::Held(reservation) => created(&reservation),
@@ -90,27 +109,47 @@ async fn effect(
 }
 
 /// `GET /inventory/reservations/{id}`.
+#[utoipa::path(
+    get,
+    path = "/inventory/reservations/{id}",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "as it stands", body = Reservation),
+        (status = 401, description = "no token, or an unknown one", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "no such reservation of the caller", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn get(
     State(app): State<Arc<App>>,
     Extension(principal): Extension<Principal>,
     path: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let id = name(path)?;
-    app.chaos.latency().await;
-    let mut reader = app.database.reader().await?;
+    app.shell.chaos().latency().await;
+    let mut reader = app.shell.database().reader().await?;
     let found = db::reservation(reader.at(), &id, principal.as_str()).await?;
     Ok(ok(&found.ok_or_else(unknown_reservation)?))
 }
 
 /// `DELETE /inventory/reservations/{id}`: gives the stock back, once.
+#[utoipa::path(
+    delete,
+    path = "/inventory/reservations/{id}",
+    params(("id" = String, Path)),
+    responses(
+        (status = 204, description = "given back, once, however often it is asked"),
+        (status = 401, description = "no token, or an unknown one", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "no such reservation of the caller", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn release(
     State(app): State<Arc<App>>,
     Extension(principal): Extension<Principal>,
     path: Result<Path<String>, PathRejection>,
 ) -> Answer {
     let id = name(path)?;
-    app.chaos.latency().await;
-    let mut tx = app.database.begin().await?;
+    app.shell.chaos().latency().await;
+    let mut tx = app.shell.database().begin().await?;
     let known = db::release(tx.at(), &id, principal.as_str()).await?;
     tx.commit().await?;
     if !known {
@@ -125,13 +164,6 @@ fn created(reservation: &Reservation) -> Response<Bytes> {
     let location = HeaderValue::try_from(location).expect("an id is printable ASCII");
     response.headers_mut().insert(header::LOCATION, location);
     response
-}
-
-fn out_of_stock(wanted: &Wanted, available: i64) -> Problem {
-    Problem::new("/problems/out-of-stock", "out of stock", StatusCode::CONFLICT)
-        .detail(format!("{available} of {} are left", wanted.sku))
-        .with("sku", wanted.sku.as_str())
-        .with("available", available)
 }
 
 /// The order line is held under another key. Whose it is, only its owner is told.

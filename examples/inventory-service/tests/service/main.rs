@@ -3,8 +3,12 @@
 
 mod audit;
 mod blackbox;
+mod doors;
+mod legacy;
 mod limits;
+mod openapi;
 mod operations;
+mod outside;
 mod products;
 mod reservations;
 mod sockets;

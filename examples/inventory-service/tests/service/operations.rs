@@ -17,8 +17,7 @@ async fn replays_are_counted() {
     for _ in 0..3 {
         service.send(Ask::reserve("k", "1", "mug", 1)).await;
     }
-    let page = service.send(Ask::get("/metrics").anonymous()).await;
-    let page = String::from_utf8_lossy(&page.body).into_owned();
+    let page = service.metrics().await;
     let line = r#"idempotency_key_reused_total{operation="reserve"} 2"#;
     assert!(page.contains(line), "{page}");
 }

@@ -38,6 +38,20 @@ async fn a_dropped_connection_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn an_answer_that_broke_off_is_replayed_whole() {
+    let server = Service::stocked("mug", 1).await.listen().await;
+    let ask = Ask::reserve("k", "1", "mug", 1);
+    turn(&server, r#"{"cut_body_rate": 1}"#).await;
+    // Its head was there: what is missing is a part of the body.
+    server.send(ask.clone()).await.unwrap_err();
+    turn(&server, "{}").await;
+    let retried = server.send(ask).await.unwrap();
+    assert!(retried.status == 201 && retried.is_replay());
+    assert_eq!(retried.json()["order_id"], "1");
+    assert_eq!(server.service.audit("mug").await["reservations"], 1);
+}
+
+#[tokio::test]
 async fn a_caller_that_hangs_up_finds_its_reservation_when_it_comes_back() {
     let server = Service::stocked("mug", 1).await.listen().await;
     let ask = Ask::reserve("k", "1", "mug", 1);

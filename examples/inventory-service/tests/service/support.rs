@@ -53,18 +53,21 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With these settings.
+    pub(crate) async fn with(set: impl FnOnce(&mut Config)) -> Self {
         let directory = Directory::new();
-        let inventory = Inventory::open(directory.config()).await.unwrap();
+        let mut config = directory.config();
+        set(&mut config);
+        let inventory = Inventory::open(config).await.unwrap();
         Self { inventory, directory }
     }
 
     /// With these limits, and one mug.
     pub(crate) async fn limited(limit: impl FnOnce(&mut Limits)) -> Self {
-        let directory = Directory::new();
-        let mut config = directory.config();
-        limit(&mut config.limits);
-        let inventory = Inventory::open(config).await.unwrap();
-        let service = Self { inventory, directory };
+        let service = Self::with(|config| limit(&mut config.limits)).await;
         let put = Ask::put("/products/mug", r#"{"stock":1}"#);
         assert_eq!(service.send(put.by(BACKOFFICE)).await.status, 200);
         service
@@ -91,6 +94,13 @@ impl Service {
         let answer = self.send(Ask::get(&format!("/inventory/audit?sku={sku}"))).await;
         assert_eq!(answer.status, 200);
         answer.json()
+    }
+
+    /// What it counts, as Prometheus reads it.
+    pub(crate) async fn metrics(&self) -> String {
+        let answer = self.send(Ask::get("/metrics").anonymous()).await;
+        assert_eq!(answer.status, 200);
+        String::from_utf8(answer.body.to_vec()).unwrap()
     }
 
     /// What was done under a key, as the back office sees it: the effects in order.
