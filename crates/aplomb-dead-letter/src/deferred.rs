@@ -61,7 +61,7 @@ where
         C: Classify<R>,
     {
         let outcome = self.shared.classify.classify(self.call, seen(&result));
-        let left = self.job.map_or(Duration::ZERO, |job| job.left(time::now()));
+        let left = self.left();
         let answer = result.as_ref().ok().map(|answer| (answer.status(), answer.headers()));
         match judge::judge(outcome, answer, left) {
             Verdict::Delivered if self.job.is_some_and(|job| job.may_have_a_letter()) => {
@@ -78,6 +78,16 @@ where
                 let ended = Ended::of(&result, outcome, asked);
                 Next::Ask(Box::pin(self.bury(result, cause, ended)))
             }
+        }
+    }
+
+    /// How much is left for further rounds: nothing after the last one.
+    fn left(&self) -> Duration {
+        match self.job {
+            Some(job) if job.rounds.saturating_add(1) < self.shared.settings.rounds_max => {
+                job.left(time::now())
+            }
+            _ => Duration::ZERO,
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) struct Shared<K, C, O> {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) schedule: SharedSchedule,
+    pub(crate) rounds_max: u32,
     pub(crate) body_cap: usize,
     pub(crate) headers: Arc<[HeaderName]>,
     pub(crate) dice: Dice,
@@ -57,6 +58,7 @@ impl<K> DeadLetterLayer<K> {
     fn with(sink: K) -> Self {
         let settings = Settings {
             schedule: SharedSchedule(Arc::new(Rounds::default())),
+            rounds_max: u32::MAX,
             body_cap: BODY_CAP,
             headers: Arc::default(),
             dice: Dice::from_entropy(),
@@ -69,6 +71,13 @@ impl<K, C, O> DeadLetterLayer<K, C, O> {
     /// How long a job waits in its queue after each round that failed.
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.settings.schedule = SharedSchedule(Arc::new(schedule));
+        self
+    }
+
+    /// After so many rounds a job that failed is dead, though its horizon has not ended (no bound by
+    /// default, at least 1).
+    pub fn rounds_max(mut self, rounds: u32) -> Self {
+        self.settings.rounds_max = rounds.max(1);
         self
     }
 

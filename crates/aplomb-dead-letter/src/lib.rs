@@ -133,6 +133,7 @@
 //! | what | default |
 //! |---|---|
 //! | [schedule](DeadLetterLayer::schedule) | half a minute to a minute, doubling up to 4 h ([`Rounds`]) |
+//! | [rounds](DeadLetterLayer::rounds_max) | no bound but the horizon |
 //! | [body cap](DeadLetterLayer::body_cap) | 64 KiB |
 //! | [headers](DeadLetterLayer::keep_headers) | the usual ones |
 

@@ -94,6 +94,7 @@ pub const METRICS: &[&Metric] = &[
     &LETTER_EVENTS,
     &EXPIRED,
     &PROBLEMS,
+    &RELOADS,
     &WOULD_HAVE,
 ];
 
@@ -163,12 +164,15 @@ pub(crate) const EXPIRED: Metric = Metric::counter("deadline_expired_total", WHE
     .help("Requests whose caller had stopped waiting.");
 pub(crate) const PROBLEMS: Metric = Metric::counter("problem_answers_total", STATUS)
     .help("Errors that a server answered as problem details.");
+pub(crate) const RELOADS: Metric = Metric::counter("policy_reloads_total", OUTCOME_ALONE)
+    .help("New texts of a policy file, by what became of them.");
 pub(crate) const WOULD_HAVE: Metric = Metric::counter("would_have_total", WOULD)
     .help("What layers that only observe would have done.");
 
 const CALL: &[&str] = &["dependency", "operation"];
 const REASON: &[&str] = &["dependency", "operation", "reason"];
 const OUTCOME: &[&str] = &["dependency", "operation", "outcome"];
+const OUTCOME_ALONE: &[&str] = &["outcome"];
 const CIRCUIT: &[&str] = &["dependency", "operation", "circuit", "state"];
 const LETTER: &[&str] = &["dependency", "operation", "event"];
 const WOULD: &[&str] = &["dependency", "operation", "layer", "decision"];

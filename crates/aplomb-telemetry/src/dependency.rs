@@ -153,7 +153,10 @@ impl Observe<RetryEvent> for DependencyMetrics {
                 story::tell(self.id(), |story| story.failed(failed, failure, Ok(wait)));
             }
             RetryEvent::Resent { attempt } => {
-                resent.one_more();
+                // The send after those that were held back is the first one.
+                if !attempt.is_first() {
+                    resent.one_more();
+                }
                 story::tell(self.id(), |story| story.resent(attempt));
             }
             RetryEvent::Done { attempt, success } => {

@@ -77,6 +77,7 @@
 //! | `dead_letter_events_total` | counter | `dependency`, `operation`, `event` | All that happened to letters. | |
 //! | `deadline_expired_total` | counter | `operation`, `when` | Requests whose caller had stopped waiting. | |
 //! | `problem_answers_total` | counter | `operation`, `event`, `status` | Errors that a server answered as problem details. | |
+//! | `policy_reloads_total` | counter | `outcome` | New texts of a policy file, by what became of them. | |
 //! | `would_have_total` | counter | `dependency`, `operation`, `layer`, `decision` | What layers that only observe would have done. | |
 //!
 //! `dependency_calls_total` has each call once: `first_try`, `rescued` (a later attempt, or a fallback
@@ -128,6 +129,7 @@ mod letters;
 mod maker;
 mod metrics;
 mod operation;
+mod policies;
 mod recorder;
 mod registry;
 mod report;
@@ -143,6 +145,7 @@ pub use feed::{Feed, Heard, Reader};
 pub use happening::{Happening, Note};
 pub use metrics::Metrics;
 pub use operation::OperationMetrics;
+pub use policies::PolicyMetrics;
 pub use recorder::{Read, Recorder, Series};
 pub use registry::Prometheus;
 pub use report::{CallOutcome, CallReport};

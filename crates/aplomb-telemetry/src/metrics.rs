@@ -9,13 +9,14 @@ use crate::dependency::DependencyMetrics;
 use crate::feed::Feed;
 use crate::maker::Maker;
 use crate::operation::OperationMetrics;
+use crate::policies::PolicyMetrics;
 use crate::recorder::Recorder;
 use crate::registry::Prometheus;
 
 /// Every metric. Clones share it.
 ///
 /// Kept by [`Prometheus`] unless another [`Recorder`] is [given](Self::with).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Metrics<R = Prometheus> {
     recorder: Arc<R>,
     feed: Option<Feed>,
@@ -67,6 +68,11 @@ impl<R: Recorder> Metrics<R> {
         OperationMetrics::new(&self.maker("", operation))
     }
 
+    /// An observer for the policy file that a service follows.
+    pub fn policies(&self) -> PolicyMetrics {
+        PolicyMetrics::new(self.maker("", "policies"))
+    }
+
     /// Serves the balance of `budget` from now on, in the place of one that was watched under the same
     /// names. It is read when it is served.
     pub fn watch_budget(&self, dependency: &str, operation: &str, budget: &Budget) {
@@ -95,6 +101,12 @@ impl<R: Recorder> Metrics<R> {
         let recorder: Arc<dyn Recorder> = self.recorder.clone();
         let (dependency, operation) = (dependency.into(), operation.into());
         Maker { recorder, feed: self.feed.clone(), dependency, operation }
+    }
+}
+
+impl<R> Clone for Metrics<R> {
+    fn clone(&self) -> Self {
+        Self { recorder: Arc::clone(&self.recorder), feed: self.feed.clone() }
     }
 }
 

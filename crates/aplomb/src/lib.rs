@@ -73,8 +73,10 @@
 //! | `policy` | `policy`; the client side of [`stack`] |
 //! | `last-good` | the last good answer as a fallback |
 //! | `dead-letter` | `dead_letter` |
-//! | `telemetry` | `telemetry`, which a stack takes as its observers |
+//! | `telemetry` | `telemetry`, which a stack takes as its observers, and [`ProblemLayer`] as its own |
 
+#[cfg(feature = "telemetry")]
+mod counted;
 #[cfg(feature = "policy")]
 pub mod policy;
 mod problem;

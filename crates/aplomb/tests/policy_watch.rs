@@ -69,8 +69,10 @@ fn a_file_that_vanishes_keeps_the_old_policies_and_is_told_once() {
     assert!(matches!(watcher.poll(), Seen::Lost(_)));
     assert!(matches!(watcher.poll(), Seen::Unchanged));
     assert_eq!(attempts_of(&watcher), 2);
+    assert!(watcher.is_lost());
     fs::write(&path, policy(2)).unwrap();
     assert!(matches!(watcher.poll(), Seen::Unchanged), "it came back as it was");
+    assert!(!watcher.is_lost());
     fs::remove_file(&path).unwrap();
     assert!(matches!(watcher.poll(), Seen::Lost(_)), "gone once more is told once more");
     fs::write(&path, policy(1)).unwrap();

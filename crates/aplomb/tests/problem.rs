@@ -183,3 +183,18 @@ async fn answer_of(layer: &ProblemLayer, error: BoxError) -> (Answer, Value) {
     let body = answer.body_mut().collect().await.unwrap().to_bytes();
     (answer, serde_json::from_slice(&body).unwrap())
 }
+
+#[cfg(feature = "telemetry")]
+#[tokio::test]
+async fn what_is_answered_as_a_problem_is_counted() {
+    let metrics = aplomb::telemetry::Metrics::register(&prometheus::Registry::new(), None).unwrap();
+    let layer = ProblemLayer::new().observe(metrics.operation("POST /orders"));
+    let fails = service_fn(async |_: Request<()>| {
+        Err::<Answer, _>(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    let answer = layer.layer(fails).oneshot(Request::default()).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 502);
+    let page = metrics.encode().unwrap();
+    let line = r#"problem_answers_total{event="failed",operation="POST /orders",status="502"} 1"#;
+    assert!(page.contains(line), "{page}");
+}

@@ -6,12 +6,14 @@
 #[path = "stack/wire.rs"]
 mod wire;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aplomb::circuit_breaker::{BreakerEvent, CircuitOpen, State};
 use aplomb::core::{
-    BoxError, DeadlineExceeded, DegradedKind, NotRetried, Observe, OperationClass, Reason, cause,
+    BoxError, DeadlineExceeded, DegradedKind, Dice, NotRetried, Observe, OperationClass, Reason,
+    cause,
 };
 use aplomb::fallback::Fixed;
 use aplomb::policy::{Change, InFlight, Key, Mode, OperationName, Policy, PolicyFile, Repeat};
@@ -437,4 +439,154 @@ async fn a_deferred_call_that_failed_finally_is_kept() {
     shipment.extensions_mut().insert(OperationClass::Deferred);
     let answer = client.oneshot(shipment).await;
     assert!(matches!(Fate::of(&answer), Some(Fate::Buried(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_owner_of_the_retries_is_named_on_the_wire() {
+    let stock = Stock::says([]);
+    let client = stack::client(policies("")).service(stock.clone());
+    client.oneshot(post(RESERVE)).await.unwrap();
+    assert_eq!(stock.header("x-retry-owner"), [Some("shop@stock:7001".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_once_claims_no_retries_and_another_owners_are_left_to_it() {
+    let stock = Stock::always(503);
+    let owned = stack::client(policies("owner = 'mesh'\nattempts = 3")).service(stock.clone());
+    assert_eq!(owned.oneshot(post(RESERVE)).await.unwrap().status(), 503);
+    assert_eq!(stock.header("x-retry-owner"), [None]);
+
+    // Somebody further out named himself on the request.
+    let stock = Stock::always(503);
+    let client = stack::client(policies("")).service(stock.clone());
+    let mut claimed = post(RESERVE);
+    claimed.headers_mut().insert("x-retry-owner", "mesh@stock:7001".parse().unwrap());
+    let answer = client.oneshot(claimed).await.unwrap();
+    assert_eq!((answer.status().as_u16(), stock.sends()), (503, 1));
+    assert_eq!(stock.header("x-retry-owner"), [Some("mesh@stock:7001".to_owned())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_says_whether_a_call_waits_for_an_open_circuit() {
+    for (word, waits) in [("wait", true), ("fail", false)] {
+        let stock = Stock::always(1);
+        let client = stack::client(policies(&format!("when_paused = '{word}'")));
+        let client = client.dice(Dice::seeded(7)).service(stock.clone());
+        let breaker = client.handle().breaker("stock").unwrap();
+        while breaker.snapshot().state == State::Closed {
+            let _failed = client.clone().oneshot(get(LOOK)).await;
+        }
+        stock.usually(200);
+        let answer = client.oneshot(post(RESERVE)).await;
+        assert_eq!(answer.is_ok(), waits, "{word}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_of_attempts_sees_every_send_and_one_of_calls_each_call_once() {
+    let (sends, calls) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let count = |of: &Arc<AtomicUsize>| {
+        let of = Arc::clone(of);
+        tower::util::MapRequestLayer::new(move |request: wire::Sent| {
+            of.fetch_add(1, Ordering::Relaxed);
+            request
+        })
+    };
+    let (attempts, whole) = (count(&sends), count(&calls));
+    let client = stack::client(policies(""))
+        .attempts(attempts)
+        .calls(move |(): &()| whole.clone())
+        .service(Stock::says([503]));
+    assert_eq!(client.oneshot(get(LOOK)).await.unwrap().status(), 200);
+    assert_eq!((sends.load(Ordering::Relaxed), calls.load(Ordering::Relaxed)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_of_one_operation_answers_for_no_other() {
+    let limited = Fixed::new(DegradedKind::Approximate, http::Response::new("few".into()));
+    let client = stack::client(policies("")).fallback_of("stock.look", limited);
+    let client = client.service(Stock::always(500));
+    assert_eq!(client.clone().oneshot(get(LOOK)).await.unwrap().status(), 200);
+    assert_eq!(client.oneshot(post(RESERVE)).await.unwrap().status(), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_dice_wait_for_equally_long() {
+    let waited = async |seed| {
+        let client = stack::client(policies("")).dice(Dice::seeded(seed));
+        timed(client.service(Stock::says([503])).oneshot(get(LOOK))).await.1
+    };
+    assert_eq!(waited(7).await, waited(7).await);
+    assert_ne!(waited(7).await, waited(8).await);
+}
+
+#[cfg(feature = "last-good")]
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_as_the_last_good_answer_can_be_evicted() {
+    let kept = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&kept);
+    let stock = Stock::says([200]);
+    let client = stack::client(policies("")).last_good_as(move |name, good| {
+        assert_eq!(name, "stock.look");
+        *keep.lock().unwrap() = Some(good.clone());
+        good
+    });
+    let client = client.service(stock.clone());
+    let answer = client.clone().oneshot(get(LOOK)).await.unwrap();
+    drop(http_body_util::BodyExt::collect(answer.into_body()).await.unwrap());
+    stock.usually(500);
+    assert_eq!(client.clone().oneshot(get(LOOK)).await.unwrap().status(), 200);
+    kept.lock().unwrap().as_ref().unwrap().evict(&LOOK.parse().unwrap());
+    assert_eq!(client.oneshot(get(LOOK)).await.unwrap().status(), 500);
+}
+
+#[cfg(feature = "dead-letter")]
+#[tokio::test(start_paused = true)]
+async fn a_deferred_job_comes_back_as_often_as_its_policy_says() {
+    use aplomb::core::time;
+    use aplomb::dead_letter::{DeadLetterLayer, Fate, Job, MemorySink};
+    let key = Key::new("order", Duration::from_secs(9 * 24 * 3600));
+    let policy = Policy::preset(OperationClass::Deferred).key(key).attempts(2).build().unwrap();
+    let stack = Stack::new(policy);
+    let stack = stack.dead_letters(DeadLetterLayer::new(Arc::new(MemorySink::new())));
+    let client = stack.layer(Stock::always(503));
+    let run = async |rounds| {
+        let mut shipment = post(RESERVE);
+        shipment.headers_mut().insert("idempotency-key", "order_123_shipment".parse().unwrap());
+        shipment.extensions_mut().insert(OperationClass::Deferred);
+        let job = Job::new(Duration::from_secs(3600), time::now()).rounds(rounds);
+        shipment.extensions_mut().insert(job);
+        Fate::of(&client.clone().oneshot(shipment).await)
+    };
+    let Some(Fate::Reschedule(later)) = run(0).await else { panic!("it has another run") };
+    assert!(later.wait <= Duration::from_secs(60), "the policy's first wait: {:?}", later.wait);
+    assert!(matches!(run(1).await, Some(Fate::Buried(_))), "it has had both");
+}
+
+#[cfg(feature = "telemetry")]
+#[tokio::test(start_paused = true)]
+async fn telemetry_counts_each_call_once_and_shows_budget_and_places() {
+    let metrics = aplomb::telemetry::Metrics::register(&prometheus::Registry::new(), None).unwrap();
+    let limited = Fixed::new(DegradedKind::Approximate, http::Response::new("few".into()));
+    let mut text = policies("").to_toml();
+    text = text.replace(
+        "[dependency.stock]\n",
+        "[dependency.stock]\nin_flight = { limit = 8, wait = '10ms' }\n",
+    );
+    let client = stack::client(PolicyFile::parse("aplomb.toml", &text).unwrap())
+        .fallback(limited)
+        .telemetry(&metrics)
+        .service(Stock::always(500));
+    assert_eq!(client.oneshot(get(LOOK)).await.unwrap().status(), 200);
+    let page = metrics.encode().unwrap();
+    let look = "dependency=\"stock\",operation=\"look\"";
+    for line in [
+        format!("dependency_calls_total{{{look},outcome=\"degraded\"}} 1"),
+        format!("dependency_calls_total{{{look},outcome=\"failed\"}} 0"),
+        format!("retry_attempts_total{{{look}}} 1"),
+        "admission_limit{dependency=\"stock\",operation=\"\"} 8".to_owned(),
+        format!("retry_budget_balance{{{look}}}"),
+    ] {
+        assert!(page.contains(&line), "{line} in {page}");
+    }
 }

@@ -26,6 +26,7 @@ impl Doors {
     pub(crate) fn new(dice: &Dice, metrics: &Metrics) -> Self {
         let door = |operation, limit: u32, wait| {
             let layer = AdmissionLayer::new(limit).longest_wait(wait).dice(dice.clone());
+            metrics.watch_admission("", operation, &layer.handle());
             layer.observe(metrics.operation(operation))
         };
         Self {

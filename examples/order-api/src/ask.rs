@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// An order as a customer sends it, known to be sane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,18 +54,26 @@ fn too_many(lines: usize) -> Option<BadAsk> {
     (lines > LINES_MAX).then(why)
 }
 
-#[derive(Deserialize)]
+/// An order as it is sent.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+#[schema(as = Ask)]
+pub(crate) struct Wire {
+    #[schema(min_length = 1, max_length = 200)]
     customer: String,
+    #[schema(min_items = 1, max_items = 100)]
     lines: Vec<WireLine>,
 }
 
-#[derive(Deserialize)]
+/// One article and how many of it.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AskedLine)]
 struct WireLine {
+    #[schema(min_length = 1, max_length = 64)]
     sku: String,
     // Any number, so that one out of range is told what the range is.
+    #[schema(value_type = u32, minimum = 1, maximum = 1_000_000)]
     quantity: serde_json::Number,
 }
 

@@ -1,71 +1,71 @@
 //! What is told about a product's stock when Inventory cannot be asked.
 
-use std::pin::Pin;
-use std::time::Duration;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use aplomb_core::{BoxError, DegradedKind, HttpClassifier};
-use aplomb_fallback::{Computed, FallbackBody, FallbackLayer, LastGood, Missed, Nothing, OrElse};
-use aplomb_telemetry::DependencyMetrics;
+use aplomb::fallback::{Computed, LastGood, Missed, Nothing};
+use aplomb_core::DegradedKind;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
-use http_body_util::Full;
 use serde_json::json;
-use tower::{Layer, ServiceExt};
 
-use crate::policy::Transport;
-
-/// The last number that Inventory told, while it is good enough, and words instead of a number
-/// after that.
-#[derive(Clone, Debug)]
+/// The last numbers that Inventory told, for as long as the policy in force shows them.
+#[derive(Clone, Default)]
 pub(crate) struct Numbers {
-    kept: LastGood,
-    layer: FallbackLayer<OrElse<LastGood, Words>, HttpClassifier, DependencyMetrics>,
+    // A reload that changes for how long they count begins anew.
+    kept: Arc<Mutex<Option<LastGood>>>,
 }
 
-type Words = Computed<fn(&Request<Missed>) -> Result<Response<Bytes>, Nothing>>;
-
 impl Numbers {
-    /// Numbers count for as long as `fresh_for`.
-    pub(crate) fn new(fresh_for: Duration, metrics: DependencyMetrics) -> Self {
-        // Every customer is told the same number, and we ask under one token.
-        let kept = LastGood::new(fresh_for).shared().name("order-api");
-        let words: Words = Computed::new(DegradedKind::Approximate, limited);
-        let layer = FallbackLayer::new(OrElse::new(kept.clone(), words));
-        Self { layer: layer.keeps(kept.clone()).observe(metrics), kept }
-    }
-
-    /// Asks `inventory`, or else the last number, or else says that it is not known.
-    pub(crate) fn look(&self, request: Request<Full<Bytes>>, inventory: Transport) -> Looking {
-        Box::pin(self.layer.layer(inventory).oneshot(request))
+    /// Makes what keeps them of what a policy says.
+    pub(crate) fn keeping(&self) -> impl Fn(&str, LastGood) -> LastGood + Send + Sync + 'static {
+        let numbers = Arc::clone(&self.kept);
+        move |_, kept| {
+            // Every customer is told the same number, and we ask under one token.
+            let kept = kept.shared().name("order-api");
+            *numbers.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept.clone());
+            kept
+        }
     }
 
     /// Forgets the number at this address as soon as the value that is answered goes out of scope,
     /// however that comes about: what is done meanwhile may change it.
     pub(crate) fn changes(&self, uri: Option<Uri>) -> Changing {
-        Changing { kept: self.kept.clone(), uri }
+        Changing { numbers: self.clone(), uri }
     }
 }
 
-/// A look under way.
-pub(crate) type Looking =
-    Pin<Box<dyn Future<Output = Result<Response<FallbackBody<Full<Bytes>>>, BoxError>> + Send>>;
+impl fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Numbers").finish_non_exhaustive()
+    }
+}
 
 /// While it lives, somebody changes the number.
 #[must_use]
 pub(crate) struct Changing {
-    kept: LastGood,
+    numbers: Numbers,
     uri: Option<Uri>,
 }
 
 /// Not before the change: a number that was read in between would be kept.
 impl Drop for Changing {
     fn drop(&mut self) {
-        match &self.uri {
-            Some(uri) => self.kept.evict(uri),
-            None => self.kept.evict_all(),
+        let kept = self.numbers.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*kept, &self.uri) {
+            (Some(kept), Some(uri)) => kept.evict(uri),
+            (Some(kept), None) => kept.evict_all(),
+            (None, _) => {}
         }
     }
 }
+
+/// What answers when there is no number that counts: words.
+pub(crate) fn words() -> Words {
+    Computed::new(DegradedKind::Approximate, limited)
+}
+
+type Words = Computed<fn(&Request<Missed>) -> Result<Response<Bytes>, Nothing>>;
 
 #[expect(clippy::unnecessary_wraps, reason = "other fallbacks have nothing to say")]
 fn limited(_: &Request<Missed>) -> Result<Response<Bytes>, Nothing> {

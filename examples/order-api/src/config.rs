@@ -6,11 +6,13 @@ use std::time::Duration;
 use aplomb_core::{Dice, time};
 use aplomb_inventory_service::Place;
 use aplomb_inventory_service::serve::Limits;
+use axum::Router;
 use http::Uri;
 
 use crate::desk::Clock;
 use crate::fulfilment::FulfilmentConfig;
 use crate::journal::Journal;
+use crate::policy::Policies;
 use crate::service::DATABASE;
 
 /// How an Order API is set up.
@@ -23,6 +25,8 @@ pub struct Config {
     pub inventory: Uri,
     /// The bearer token that Inventory knows it by.
     pub token: String,
+    /// What everything may cost that is asked of others: the demo's own policies.
+    pub policies: Policies,
     /// How confirmed orders are shipped.
     pub fulfilment: FulfilmentConfig,
     /// What jitter and order names are rolled with.
@@ -31,14 +35,17 @@ pub struct Config {
     pub clock: Clock,
     /// What hears of every attempt.
     pub journal: Journal,
-    /// How long a number of stock that Inventory told is as good as new: 2 s.
-    pub fresh_for: Duration,
     /// How long a claim on a key holds unless it is renewed: 2 s.
     pub lease: Duration,
     /// How long a key is kept: 24 h.
     pub keep: Duration,
     /// What it takes on at once, and how long it takes to stop.
     pub limits: Limits,
+    /// Routes that are served beside its own, named and traced as those are: none.
+    ///
+    /// They must not be its own paths, and have no fallback; `/` is free. What they stream as
+    /// `text/event-stream` is never compressed.
+    pub beside: Router,
 }
 
 impl Config {
@@ -52,10 +59,11 @@ impl Config {
             dice: Dice::from_entropy(),
             clock: Arc::new(time::wall),
             journal: Arc::new(()),
-            fresh_for: Duration::from_secs(2),
+            policies: Policies::default(),
             lease: Duration::from_secs(2),
             keep: Duration::from_secs(24 * 3600),
             limits: Limits::default(),
+            beside: Router::new(),
         }
     }
 }

@@ -7,13 +7,15 @@ use aplomb_backoff::Backoff;
 use aplomb_core::{Deadline, Dice, time};
 use aplomb_inventory_service::database::At;
 
+use crate::caller::Caller;
 use crate::chronicle::Chronicle;
 use crate::fulfilment::{Fulfilled, Fulfilment};
-use crate::inventory::{Doubt, Errand, Inventory, Reserving};
+use crate::inventory::{By, Doubt, Errand, Inventory, Reserving};
 use crate::order::{Hold, Move, Order, Refusal, Status};
 use crate::orders::Orders;
-use crate::policy::{Class, RESERVATION_TOTAL};
+use crate::policy::Operation;
 use crate::returns::{Return, Returns};
+use crate::wire::Wire;
 
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -39,19 +41,29 @@ impl Desk {
 
     /// For how long whoever works on an order has it to itself: longer than the work can take.
     pub(crate) fn hold(&self) -> Duration {
-        RESERVATION_TOTAL + self.lease
+        self.longest() + self.lease
     }
 
-    /// An errand for one whole order, which takes no longer than a reservation may, nor than
-    /// `inherited` allows.
-    pub(crate) fn errand(class: Class, inherited: Option<Deadline>) -> Errand {
-        let own = Deadline::after(time::now(), RESERVATION_TOTAL);
-        Errand { class, deadline: Some(inherited.map_or(own, |inherited| inherited.min(own))) }
+    /// An errand for one whole order, which takes no longer than placing one may, nor than the
+    /// caller waits.
+    pub(crate) fn errand(&self, by: By, caller: Caller) -> Errand {
+        let own = Deadline::after(time::now(), self.longest());
+        Errand { by, caller: caller.until(own) }
+    }
+
+    /// The way to everybody else.
+    pub(crate) fn wire(&self) -> &Wire {
+        self.inventory.wire()
+    }
+
+    /// How long a customer waits for an order at most.
+    fn longest(&self) -> Duration {
+        self.wire().in_force().of(Operation::Confirm).total()
     }
 
     /// Reserves what is to be reserved, or gives back what is to be given back, and says which
     /// status the order has now. It is not written down yet.
-    pub(crate) async fn carry(&self, order: &mut Order, on: Errand) -> sqlx::Result<Status> {
+    pub(crate) async fn carry(&self, order: &mut Order, on: &Errand) -> sqlx::Result<Status> {
         loop {
             match order.next() {
                 Move::End(status) => return Ok(status),
@@ -130,7 +142,7 @@ impl Desk {
     }
 
     /// Gives a returned line back to Inventory. Answers whether that is known to be done.
-    pub(crate) async fn give_back(&self, returned: &Return, on: Errand) -> bool {
+    pub(crate) async fn give_back(&self, returned: &Return, on: &Errand) -> bool {
         let Return { order, line, is_done, .. } = returned;
         let Some(id) = line.hold.reservation().filter(|_| !is_done) else {
             return true;

@@ -1,86 +1,41 @@
 //! Inventory, as the Order API sees it: three questions, and answers that cannot be mistaken.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use aplomb_admission::AdmissionHandle;
-use aplomb_core::{BoxError, Deadline, Dice, IDEMPOTENCY_KEY, cause, transport};
-use aplomb_telemetry::Metrics;
+use aplomb_core::{BoxError, IDEMPOTENCY_KEY, cause};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::Connect;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http_body_util::{BodyExt, Full};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
-use tower::util::BoxCloneSyncService;
-use tower::{ServiceExt, service_fn};
 
-use crate::availability::{Changing, Numbers};
-use crate::circuit::CircuitWatch;
+use crate::availability::Changing;
+use crate::caller::Caller;
 use crate::journal::{Journal, Scribe};
 use crate::order::{Line, OrderId};
-use crate::policy::{self, Budgets, Bulkhead, Class, Stack, Transport};
+use crate::policy::Operation;
+use crate::wire::Wire;
 
 /// The client of one Inventory Service.
 #[derive(Clone)]
 pub(crate) struct Inventory {
-    base: Arc<str>,
     token: HeaderValue,
-    transport: Transport,
     journal: Journal,
-    bulkhead: Bulkhead,
-    numbers: Numbers,
-    availability: Stack,
-    reserve: Stack,
-    release: Stack,
+    wire: Wire,
 }
 
 impl Inventory {
-    /// The service at `base`, reached through `connector`.
-    pub(crate) fn new<C>(
-        base: &Uri,
-        token: HeaderValue,
-        connector: C,
-        journal: Journal,
-        fresh_for: Duration,
-        dice: &Dice,
-        metrics: &Metrics,
-    ) -> Self
-    where
-        C: Connect + Clone + Send + Sync + 'static,
-    {
-        let (budgets, bulkhead) = (Budgets::new(metrics), Bulkhead::new(dice));
-        let stack =
-            |policy| Stack::new(policy, budgets.clone(), bulkhead.clone(), dice.clone(), metrics);
-        let availability = stack(policy::availability());
-        Self {
-            base: base.to_string().trim_end_matches('/').into(),
-            token,
-            transport: connected(connector),
-            journal,
-            numbers: Numbers::new(fresh_for, availability.metrics()),
-            availability,
-            reserve: stack(policy::reserve()),
-            release: stack(policy::release()),
-            bulkhead,
-        }
+    /// The one at the end of this wire, which knows us by this token.
+    pub(crate) fn new(wire: Wire, token: HeaderValue, journal: Journal) -> Self {
+        Self { token, journal, wire }
     }
 
-    /// The places that calls to Inventory take.
-    pub(crate) fn places(&self) -> AdmissionHandle {
-        self.bulkhead.handle()
-    }
-
-    /// The circuit of reservations.
-    pub(crate) fn reservations(&self) -> CircuitWatch {
-        self.reserve.circuit()
+    /// The way to it.
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// Reserves a line under the key that belongs to it.
-    pub(crate) async fn reserve(&self, order: OrderId, line: &Line, on: Errand) -> Reserving {
+    pub(crate) async fn reserve(&self, order: OrderId, line: &Line, on: &Errand) -> Reserving {
         let body = json!({
             "order_id": order.to_string(),
             "line": line.number,
@@ -94,7 +49,7 @@ impl Inventory {
         let request = self.request(Method::POST, path, &headers, body.to_string().into(), on);
         let scribe = Scribe::new(&self.journal, order, line.number, "reserve");
         let _changing = self.changing(&line.sku);
-        match self.send(&self.reserve, on, request, scribe).await {
+        match self.send(on.by.reserving(), request, scribe).await {
             Ok(response) => Reserving::read(&response),
             Err(error) => Reserving::Unknown(Doubt::unanswered(&*error)),
         }
@@ -106,13 +61,13 @@ impl Inventory {
         order: OrderId,
         line: &Line,
         reservation: &str,
-        on: Errand,
+        on: &Errand,
     ) -> Result<(), Doubt> {
         let path = format!("/inventory/reservations/{reservation}");
         let request = self.request(Method::DELETE, &path, &[], Bytes::new(), on);
         let scribe = Scribe::new(&self.journal, order, line.number, "release");
         let _changing = self.changing(&line.sku);
-        match self.send(&self.release, on, request, scribe).await {
+        match self.send(on.by.releasing(), request, scribe).await {
             Ok(response) if response.status().is_success() => Ok(()),
             Ok(response) => Err(Doubt::answered(&response)),
             Err(error) => Err(Doubt::unanswered(&*error)),
@@ -123,23 +78,17 @@ impl Inventory {
     pub(crate) async fn look(
         &self,
         sku: &str,
-        deadline: Option<Deadline>,
+        caller: Caller,
     ) -> Result<Response<Bytes>, BoxError> {
-        let on = Errand { class: Class::Read, deadline };
-        let request = self.request(Method::GET, &availability_of(sku), &[], Bytes::new(), on)?;
-        let (stack, transport) = (self.availability.clone(), self.transport.clone());
-        let inventory = BoxCloneSyncService::new(service_fn(move |request| {
-            stack.send(on.class, request, Scribe::silent(), transport.clone())
-        }));
-        let (parts, body) = self.numbers.look(request, inventory).await?.into_parts();
-        let body = body.collect().await.unwrap_or_else(|never| match never {});
-        Ok(Response::from_parts(parts, body.to_bytes()))
+        let on = Errand { by: By::Customer, caller };
+        let request = self.request(Method::GET, &availability_of(sku), &[], Bytes::new(), &on);
+        self.send(Operation::Availability, request, Scribe::silent()).await
     }
 
     /// From here to the end of the scope, the number of this product may change.
     fn changing(&self, sku: &str) -> Changing {
-        let uri = Uri::try_from(format!("{}{}", self.base, availability_of(sku)));
-        self.numbers.changes(uri.ok())
+        let uri = Uri::try_from(format!("{BASE}{}", availability_of(sku)));
+        self.wire.numbers().changes(uri.ok())
     }
 
     fn request(
@@ -148,31 +97,27 @@ impl Inventory {
         path: &str,
         headers: &[(HeaderName, &str)],
         body: Bytes,
-        on: Errand,
+        on: &Errand,
     ) -> http::Result<Request<Full<Bytes>>> {
         let mut builder = Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.base))
+            .uri(format!("{BASE}{path}"))
             .header(header::AUTHORIZATION, self.token.clone());
         for (name, value) in headers {
             builder = builder.header(name, *value);
         }
         let mut request = builder.body(Full::new(body))?;
-        if let Some(deadline) = on.deadline {
-            request.extensions_mut().insert(deadline);
-        }
+        on.caller.speaks(&mut request);
         Ok(request)
     }
 
     async fn send(
         &self,
-        stack: &Stack,
-        on: Errand,
+        operation: Operation,
         request: http::Result<Request<Full<Bytes>>>,
         scribe: Scribe,
     ) -> Result<Response<Bytes>, BoxError> {
-        let transport = self.transport.clone();
-        let response = stack.send(on.class, request?, scribe, transport).await?;
+        let response = self.wire.send(operation, request?, scribe).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap_or_else(|never| match never {});
         Ok(Response::from_parts(parts, body.to_bytes()))
@@ -184,11 +129,36 @@ fn availability_of(sku: &str) -> String {
     format!("/products/{}/availability", utf8_percent_encode(sku, NON_ALPHANUMERIC))
 }
 
-/// On whose behalf a call is made, and until when anyone waits for it.
-#[derive(Clone, Copy, Debug)]
+/// On whose behalf a call is made.
+#[derive(Clone, Debug)]
 pub(crate) struct Errand {
-    pub(crate) class: Class,
-    pub(crate) deadline: Option<Deadline>,
+    pub(crate) by: By,
+    pub(crate) caller: Caller,
+}
+
+/// Who goes to Inventory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A customer waits.
+    Customer,
+    /// Nobody waits: it is one pass of many.
+    Reconciler,
+}
+
+impl By {
+    const fn reserving(self) -> Operation {
+        match self {
+            Self::Customer => Operation::Reserve,
+            Self::Reconciler => Operation::Settle,
+        }
+    }
+
+    const fn releasing(self) -> Operation {
+        match self {
+            Self::Customer => Operation::Release,
+            Self::Reconciler => Operation::Settle,
+        }
+    }
 }
 
 /// What came of an attempt to reserve.
@@ -271,29 +241,8 @@ fn read<T: serde::de::DeserializeOwned>(response: &Response<Bytes>) -> Option<T>
     serde_json::from_slice(response.body()).ok()
 }
 
-/// A hyper client whose answers arrive whole: one that breaks off halfway is a lost one, and is
-/// seen by the attempt's deadline and by the retries.
-pub(crate) fn connected<C>(connector: C) -> Transport
-where
-    C: Connect + Clone + Send + Sync + 'static,
-{
-    let client: Client<C, Full<Bytes>> = transport::hyper(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        // Given up before Inventory closes what has idled for 30 s.
-        .pool_idle_timeout(Duration::from_secs(20))
-        .build(connector);
-    BoxCloneSyncService::new(service_fn(move |request| {
-        let client = client.clone();
-        async move {
-            let (parts, body) = client.oneshot(request).await?.into_parts();
-            let body = Limited::new(body, ANSWER_MAX).collect().await?.to_bytes();
-            Ok(Response::from_parts(parts, Full::new(body)))
-        }
-    }))
-}
-
-/// Inventory's answers are a few hundred bytes.
-const ANSWER_MAX: usize = 64 * 1024;
+/// What is addressed to it; a number of stock is kept under this name.
+const BASE: &str = "http://inventory";
 
 #[cfg(test)]
 mod tests {

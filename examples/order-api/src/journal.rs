@@ -11,6 +11,7 @@ use aplomb_retry::RetryEvent;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::Full;
+use tokio::task_local;
 
 use crate::order::OrderId;
 
@@ -137,19 +138,15 @@ impl Scribe {
         Self { page: None }
     }
 
-    /// An attempt ended like this.
-    pub(crate) fn attempted(
-        &self,
-        result: Result<Response<Full<Bytes>>, BoxError>,
-    ) -> Result<Response<Full<Bytes>>, BoxError> {
-        self.write(match &result {
-            Ok(response) => Step::Answered {
-                status: response.status(),
-                replayed: response.headers().contains_key(REPLAYED),
-            },
-            Err(error) => Step::Unanswered(Silence::of(&**error)),
-        });
-        result
+    /// Writes about the call that `work` makes.
+    pub(crate) async fn during<T>(self, work: impl Future<Output = T>) -> T {
+        CURRENT.scope(self, work).await
+    }
+
+    /// Lets whoever writes about the call that is under way here be told.
+    pub(crate) fn current(tell: impl FnOnce(&Self)) {
+        // What runs in no call of ours is nobody's to write down.
+        let _ = CURRENT.try_with(tell);
     }
 
     fn write(&self, step: Step) {
@@ -158,6 +155,21 @@ impl Scribe {
         };
         journal.observe(&Entry::new(*order, *line, operation, step));
     }
+}
+
+/// An attempt of the call that is under way ended like this.
+pub(crate) fn attempted(
+    result: Result<Response<Full<Bytes>>, BoxError>,
+) -> Result<Response<Full<Bytes>>, BoxError> {
+    let step = match &result {
+        Ok(response) => Step::Answered {
+            status: response.status(),
+            replayed: response.headers().contains_key(REPLAYED),
+        },
+        Err(error) => Step::Unanswered(Silence::of(&**error)),
+    };
+    Scribe::current(|scribe| scribe.write(step));
+    result
 }
 
 impl Observe<RetryEvent> for Scribe {
@@ -181,4 +193,9 @@ impl Silence {
             _ => Self::Garbled,
         }
     }
+}
+
+// The layers are an operation's and know nothing of orders; all of a call runs in one task.
+task_local! {
+    static CURRENT: Scribe;
 }

@@ -19,15 +19,15 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Outermost first, a call to Inventory passes: the fallback of what only reads, the deadline of the
-//! whole order, the deadline of the operation, retries that spend a budget, the bulkhead that all
-//! operations share, the operation's circuit breaker, the deadline of an attempt, the connection.
-//! What each operation may cost stands in one file, `policy.rs`.
+//! What each call to another service may cost stands in one policy file, `examples/demo/aplomb.toml`
+//! unless [`Config::policies`] names another one, and nowhere else: `aplomb::stack` puts the layers
+//! around it. A file that changes while this serves changes what is done from then on.
 
 mod admission;
 mod answer;
 mod ask;
 mod availability;
+mod caller;
 mod chronicle;
 mod circuit;
 mod config;
@@ -35,16 +35,17 @@ mod desk;
 mod fulfilment;
 mod inventory;
 mod journal;
+mod openapi;
 mod order;
 mod orders;
-mod outside;
-mod policies;
 mod policy;
 mod reconciler;
 mod returns;
 mod routes;
 mod service;
 mod upload;
+mod wire;
+mod witness;
 
 pub use admission::Places;
 pub use aplomb_inventory_service::StartError;
@@ -55,6 +56,6 @@ pub use fulfilment::{FulfilmentConfig, FulfilmentTally, Round, Told, Worker, Wor
 pub use journal::{Entry, Journal, Silence, Step};
 pub use order::OrderId;
 pub use orders::Tally;
-pub use policy::RESERVATION_TOTAL;
+pub use policy::Policies;
 pub use reconciler::{Pass, Reconciler};
 pub use service::{DATABASE, OrderApi};

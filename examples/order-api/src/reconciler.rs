@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
+use crate::caller::Caller;
 use crate::desk::Desk;
+use crate::inventory::By;
 use crate::order::{Order, OrderId};
-use crate::policy::Class;
 use crate::returns::{Return, Returns};
 
 /// Resumes orders and returns whose outcome is not known, under the keys that they always had.
@@ -81,9 +82,9 @@ impl Reconciler {
         let mut order = desk.orders.find(id).await?.ok_or(sqlx::Error::RowNotFound)?;
         order.tries = order.tries.saturating_add(1);
         // Nobody waits for this, so nobody's deadline is inherited.
-        let on = Desk::errand(Class::Background, None);
+        let on = desk.errand(By::Reconciler, Caller::default());
         loop {
-            let status = desk.carry(&mut order, on).await?;
+            let status = desk.carry(&mut order, &on).await?;
             let mut tx = desk.orders.write().await?;
             if desk.settle_in(tx.at(), &mut order, status).await? {
                 tx.commit().await?;
@@ -107,7 +108,8 @@ impl Reconciler {
 
     async fn try_return(&self, returned: &Return) -> sqlx::Result<bool> {
         let desk = &self.desk;
-        if !desk.give_back(returned, Desk::errand(Class::Background, None)).await {
+        let on = desk.errand(By::Reconciler, Caller::default());
+        if !desk.give_back(returned, &on).await {
             desk.postpone(returned).await?;
             return Ok(false);
         }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use aplomb_core::{Deadline, Observe, Problem, retry_after};
+use aplomb_core::{Observe, Problem, retry_after};
 use aplomb_idempotency::{Claim, CompleteError, Recorded, Refusal};
 use aplomb_idempotency_sqlx::sqlite::failed;
 use aplomb_telemetry::Metrics;
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -15,43 +14,55 @@ use http::{HeaderName, StatusCode, header};
 use serde_json::json;
 
 use crate::answer::{self, Refused};
-use crate::ask::Ask;
+use crate::ask::{Ask, Wire};
+use crate::caller::Caller;
 use crate::desk::Desk;
+use crate::inventory::By;
 use crate::journal::{Entry, Step};
+use crate::openapi::ProblemDetails;
 use crate::order::{Order, OrderId};
-use crate::policies::Page;
-use crate::policy::Class;
+use crate::policy;
 use crate::service::App;
 
 /// `POST /orders`: places an order, or goes on with the one that has this key.
 ///
 /// The order is written down first, Inventory is asked next, and the order's status commits
 /// together with the record of the key.
+#[utoipa::path(
+    post,
+    path = "/orders",
+    params(("idempotency-key" = String, Header, description = "the same key is answered with the same answer")),
+    request_body = Wire,
+    responses(
+        (status = 201, description = "confirmed: every line is reserved", body = Object),
+        (status = 202, description = "pending: the outcome is not known yet, see Location", body = Object),
+        (status = 400, description = "no key, or a body that is no order", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "no such product; the order was rejected", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "out of stock, and the order was rejected; or the key is at work", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 410, description = "the key was used too long ago", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "the key was used for another order", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "too much to do; see Retry-After", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn place(
     State(app): State<Arc<App>>,
     claim: Claim,
-    deadline: Option<Extension<Deadline>>,
+    caller: Caller,
     body: Bytes,
 ) -> Result<Recorded, Refusal> {
     let ask = Ask::parse(&body).map_err(|bad| answer::bad_request(bad.to_string()))?;
-    let inherited = deadline.map(|Extension(deadline)| deadline);
     tokio::select! {
-        placed = work(&app.desk, &claim, ask, inherited) => placed,
+        placed = work(&app.desk, &claim, ask, caller) => placed,
         // Another claim goes on with the order. What we asked of Inventory has its keys.
         () = claim.lost() => Err(CompleteError::Lost.into()),
     }
 }
 
-async fn work(
-    desk: &Desk,
-    claim: &Claim,
-    ask: Ask,
-    inherited: Option<Deadline>,
-) -> Result<Recorded, Refusal> {
-    let on = Desk::errand(Class::Write, inherited);
+async fn work(desk: &Desk, claim: &Claim, ask: Ask, caller: Caller) -> Result<Recorded, Refusal> {
+    let on = desk.errand(By::Customer, caller);
     let mut order = write_down(desk, claim.key(), ask).await?;
     loop {
-        let status = desk.carry(&mut order, on).await.map_err(failed)?;
+        let status = desk.carry(&mut order, &on).await.map_err(failed)?;
         let mut tx = desk.orders.write().await.map_err(failed)?;
         let settled = desk.settle_in(tx.at(), &mut order, status).await;
         if settled.map_err(failed)? {
@@ -81,6 +92,15 @@ async fn write_down(desk: &Desk, key: &str, ask: Ask) -> Result<Order, Refusal> 
 }
 
 /// `GET /orders/{id}`.
+#[utoipa::path(
+    get,
+    path = "/orders/{id}",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "how it stands", body = Object),
+        (status = 404, description = "no such order", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -90,6 +110,15 @@ pub(crate) async fn show(
 }
 
 /// `GET /orders/{id}/timeline`: what this process remembers of its way.
+#[utoipa::path(
+    get,
+    path = "/orders/{id}/timeline",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "every attempt, wait and replay of it, and all of them in one sentence", body = Object),
+        (status = 404, description = "no such order", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn timeline(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -113,16 +142,26 @@ impl App {
 
 /// `GET /products/{sku}/availability`: what Inventory says; while it says nothing, its last number
 /// for a moment, and then that the number is not known.
+#[utoipa::path(
+    get,
+    path = "/products/{sku}/availability",
+    params(("sku" = String, Path, min_length = 1, max_length = 64)),
+    responses(
+        (status = 200, description = "the number; or the last one, with its age; or null and in words when neither is known", body = Object),
+        (status = 400, description = "no name of a product", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "no such product", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "not known now", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn availability(
     State(app): State<Arc<App>>,
-    deadline: Option<Extension<Deadline>>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Response {
     let Ok(Path(sku)) = path else {
         return answer::bad_request("the name of the product is no text").into_response();
     };
-    let inherited = deadline.map(|Extension(deadline)| deadline);
-    match app.desk.inventory.look(&sku, inherited).await {
+    match app.desk.inventory.look(&sku, caller).await {
         Ok(answer) if matches!(answer.status().as_u16(), 200 | 400 | 404) => pass_on(answer),
         Ok(answer) => {
             tracing::warn!(status = %answer.status(), "availability is not known");
@@ -156,11 +195,26 @@ fn unavailable(app: &App) -> Response {
 }
 
 /// `GET /healthz`: the process answers.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    responses(
+        (status = 200, description = "the process answers", body = Object),
+    )
+)]
 pub(crate) async fn healthz() -> Response {
     answer::json(StatusCode::OK, &json!({ "status": "alive" })).map(Body::from)
 }
 
 /// `GET /readyz`: 503 once it was told to stop, or while its database does not answer.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    responses(
+        (status = 200, description = "it takes new work", body = Object),
+        (status = 503, description = "it is stopping", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Refused> {
     if app.is_stopping() {
         let problem = Problem::new(
@@ -175,6 +229,13 @@ pub(crate) async fn readyz(State(app): State<Arc<App>>) -> Result<Response, Refu
 }
 
 /// `GET /metrics`.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses(
+        (status = 200, description = "in the text format of prometheus", body = String),
+    )
+)]
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     match app.metrics.encode() {
         Ok(page) => ([(header::CONTENT_TYPE, Metrics::MEDIA_TYPE)], page).into_response(),
@@ -185,10 +246,17 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// `GET /policies`: what each operation may cost.
+/// `GET /policies`: what each operation may cost, and where that is written.
+#[utoipa::path(
+    get,
+    path = "/policies",
+    responses(
+        (status = 200, description = "the policy in force of each operation", body = Object),
+    )
+)]
 pub(crate) async fn policies(State(app): State<Arc<App>>) -> Response {
-    let pages: Vec<_> = app.policies.iter().map(Page::document).collect();
-    answer::json(StatusCode::OK, &json!({ "policies": pages })).map(Body::from)
+    let document = policy::document(app.desk.wire().in_force(), app.haste);
+    answer::json(StatusCode::OK, &document).map(Body::from)
 }
 
 /// Any other path.

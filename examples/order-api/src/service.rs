@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ use aplomb_deadline::DeadlineLayer;
 use aplomb_idempotency::{IdempotencyLayer, Store};
 use aplomb_inventory_service::database::{Database, Tables};
 use aplomb_inventory_service::serve::{self, Limits};
+use aplomb_inventory_service::shell;
 use aplomb_inventory_service::{Keys, Place, Records};
-use aplomb_telemetry::{Metrics, OperationMetrics};
+use aplomb_telemetry::{Feed, Metrics, OperationMetrics};
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::get;
@@ -25,11 +27,12 @@ use crate::desk::Desk;
 use crate::fulfilment::{self, Fulfilment, FulfilmentTally, Told, Worker};
 use crate::inventory::Inventory;
 use crate::orders::{Orders, Tally};
-use crate::policies::Page;
+use crate::policy::INVENTORY;
 use crate::reconciler::Reconciler;
 use crate::returns::{self, Returns};
 use crate::upload::{self, BODY_MAX};
-use crate::{Config, StartError, outside, policy, routes};
+use crate::wire::Wire;
+use crate::{Config, StartError, openapi, routes};
 
 /// The Order API, its database open. Clones share everything.
 #[derive(Clone)]
@@ -40,6 +43,7 @@ pub struct OrderApi {
     doors: Doors,
     store: Arc<Records>,
     limits: Limits,
+    beside: Router,
 }
 
 type Keyed = IdempotencyLayer<Arc<Records>, OperationMetrics>;
@@ -48,8 +52,9 @@ type Keyed = IdempotencyLayer<Arc<Records>, OperationMetrics>;
 pub(crate) struct App {
     pub(crate) desk: Desk,
     pub(crate) metrics: Metrics,
-    /// What is in force.
-    pub(crate) policies: Vec<Page>,
+    feed: Feed,
+    /// How many times faster than its policy says a shipment comes back.
+    pub(crate) haste: u32,
     stopping: AtomicBool,
 }
 
@@ -69,8 +74,10 @@ impl OrderApi {
             .map_err(|error| StartError::setting("the token for inventory", TOKEN_MEND, error))?;
         token.set_sensitive(true);
         let (database, store) = open_database(&config.place).await?;
-        let metrics = Metrics::register(&Registry::new(), None)
-            .map_err(|error| StartError::setting("the metrics", METRICS_MEND, error))?;
+        let (feed, metrics) = (Feed::new(EVENTS_KEPT), Metrics::register(&Registry::new(), None));
+        let metrics = metrics
+            .map_err(|error| StartError::setting("the metrics", METRICS_MEND, error))?
+            .feeding(&feed);
         let keys = |scope, operation| {
             IdempotencyLayer::new(Arc::clone(&store))
                 .global_scope(scope)
@@ -85,24 +92,17 @@ impl OrderApi {
         let (orders_keys, returns_keys) = (keys(ORDERS, "place"), keys(RETURNS, "return"));
         let doors = Doors::new(&config.dice, &metrics);
         let (orders, returns) = (Orders::new(database.clone()), Returns::new(database));
-        let (settings, database) = (&config.fulfilment, orders.database());
-        let shipping =
-            Fulfilment::open(settings, database, connector.clone(), &config.dice, &metrics);
-        let fulfilment = shipping.await?;
+        let (settings, dice) = (&config.fulfilment, &config.dice);
+        let to = settings.addresses(Some(config.inventory));
+        let wire = Wire::open(&config.policies, to, connector, dice, &metrics)?;
+        let (database, dice) = (orders.database(), dice.clone());
+        let fulfilment = Fulfilment::open(settings, database, wire.clone(), dice, &metrics).await?;
         let chronicle = Chronicle::new(Arc::clone(&config.clock), config.journal);
-        let inventory = Inventory::new(
-            &config.inventory,
-            token,
-            connector,
-            Arc::new(chronicle.clone()),
-            config.fresh_for,
-            &config.dice,
-            &metrics,
-        );
+        let inventory = Inventory::new(wire, token, Arc::new(chronicle.clone()));
+        let haste = config.fulfilment.haste.get();
         let Config { dice, clock, lease, .. } = config;
         let desk = Desk { orders, returns, inventory, fulfilment, chronicle, dice, clock, lease };
-        let policies = policy::pages(config.fresh_for);
-        let app = App { desk, metrics, policies, stopping: AtomicBool::new(false) };
+        let app = App { desk, metrics, feed, haste, stopping: AtomicBool::new(false) };
         Ok(Self {
             app: Arc::new(app),
             orders_keys,
@@ -110,6 +110,7 @@ impl OrderApi {
             doors,
             store,
             limits: config.limits,
+            beside: config.beside,
         })
     }
 
@@ -134,10 +135,12 @@ impl OrderApi {
             .route("/readyz", get(routes::readyz))
             .route("/metrics", get(routes::metrics))
             .route("/policies", get(routes::policies))
+            .route("/openapi.json", get(openapi::document))
+            .with_state(Arc::clone(&self.app))
+            .merge(self.beside.clone())
             .fallback(routes::nowhere)
-            .method_not_allowed_fallback(routes::not_so)
-            .with_state(Arc::clone(&self.app));
-        outside::wear(router, self.app.desk.dice.clone())
+            .method_not_allowed_fallback(routes::not_so);
+        shell::wear(router)
     }
 
     /// What finds out how orders ended that were left on the way. [`serve`](Self::serve) runs one.
@@ -148,7 +151,8 @@ impl OrderApi {
     /// A worker of this name that ships what is confirmed, on the database of this API. Any number
     /// may [run](Worker::run), here and in other processes.
     pub fn worker(&self, name: &str) -> Worker {
-        Worker::new(self.app.desk.fulfilment.clone(), name)
+        let Desk { fulfilment, inventory, .. } = &self.app.desk;
+        Worker::new(fulfilment.clone(), inventory.wire().in_force().clone(), name)
     }
 
     /// How many orders there are, by how they are fulfilled.
@@ -165,14 +169,25 @@ impl OrderApi {
         self.app.desk.fulfilment.told()
     }
 
-    /// The circuit that reservations go through, whoever makes them.
+    /// The circuit that reservations go through, whoever makes them, with everything else that is
+    /// asked of Inventory.
     pub fn reservations(&self) -> CircuitWatch {
-        self.app.desk.inventory.reservations()
+        self.app.desk.wire().inventory()
+    }
+
+    /// What the layers around its calls and its routes do, live.
+    pub fn feed(&self) -> &Feed {
+        &self.app.feed
+    }
+
+    /// Follows the file of its [policies](Config::policies) for ever; [`serve`](Self::serve) does so.
+    pub async fn follow_policies(&self) -> Infallible {
+        self.app.desk.wire().in_force().follow().await
     }
 
     /// How full it is, and the means to make room.
     pub fn places(&self) -> Places {
-        self.doors.places(self.app.desk.inventory.places())
+        self.doors.places(self.app.desk.wire().in_force().places(INVENTORY))
     }
 
     /// How many orders there are, by how they stand.
@@ -184,7 +199,7 @@ impl OrderApi {
         self.app.desk.orders.tally().await
     }
 
-    /// Serves, and reconciles, until `shutdown` completes; finishes what is in flight, then closes
+    /// Serves, reconciles and follows its policies, until `shutdown` completes; finishes what is in flight, then closes
     /// the database.
     ///
     /// Handlers whose callers have gone are waited for as long as connections are:
@@ -203,6 +218,7 @@ impl OrderApi {
             _ = serve::serve(listener, self.router(), self.limits, stop) => {}
             () = self.reconciler().run() => {}
             () = sweep(&self.store) => {}
+            never = self.follow_policies() => match never {},
         }
         let (orders, returns) = (self.orders_keys.drain(), self.returns_keys.drain());
         let bound = self.limits.drain;
@@ -255,6 +271,8 @@ const RETURNS: &str = "returns";
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Few enough that a sweep holds the writer for milliseconds.
 const SWEEP_MOST: usize = 500;
+/// What a dashboard that is slow may be behind.
+const EVENTS_KEPT: usize = 1_024;
 const METRICS_MEND: &str = "report this, it is a bug";
 const TOKEN_MEND: &str = "use printable characters only";
 

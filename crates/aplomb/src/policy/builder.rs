@@ -5,7 +5,7 @@ use std::time::Duration;
 use aplomb_core::{Attempts, OperationClass};
 
 use super::answers::{
-    Alert, BudgetTerms, Key, Mode, Owner, Repeat, Transient, Waits, WhenExhausted,
+    Alert, BudgetTerms, Key, Mode, Owner, Repeat, Transient, Waits, WhenExhausted, WhenPaused,
 };
 use super::question::{Open, Question, Unanswered};
 use super::value::Policy;
@@ -30,6 +30,7 @@ pub struct PolicyBuilder {
     total: Option<Duration>,
     waits: Option<Waits>,
     budget: Option<BudgetTerms>,
+    when_paused: WhenPaused,
     when_exhausted: Option<WhenExhausted>,
     alerts: Vec<Alert>,
     mode: Mode,
@@ -105,6 +106,12 @@ impl PolicyBuilder {
         self
     }
 
+    /// What a call does that finds the circuit open.
+    pub const fn when_paused(mut self, then: WhenPaused) -> Self {
+        self.when_paused = then;
+        self
+    }
+
     /// What happens when retries fail.
     pub fn when_exhausted(mut self, then: WhenExhausted) -> Self {
         self.when_exhausted = Some(then);
@@ -164,6 +171,7 @@ impl PolicyBuilder {
             total,
             waits: self.waits.filter(|_| retries),
             budget: self.budget.filter(|_| retries),
+            when_paused: self.when_paused,
             when_exhausted,
             alerts: self.alerts,
             mode: self.mode,

@@ -12,7 +12,7 @@ use super::answers::BudgetTerms;
 use super::index::{Conflict, Index};
 use super::layers::ClientLayer;
 use super::operation::{Operation, OperationName};
-use super::position::Marks;
+use super::position::{Marks, Position};
 
 /// A dependency: whom its operations call, and the state that they share.
 #[derive(Clone, Debug)]
@@ -84,6 +84,12 @@ impl Dependency {
     /// What its operations share.
     pub const fn terms(&self) -> &DependencyTerms {
         &self.terms
+    }
+
+    /// Where its file says this of it, such as `budget`; nowhere when nothing was said, or no file was
+    /// read.
+    pub fn written_at(&self, key: &str) -> Option<Position> {
+        self.marks.own(key)
     }
 
     /// Its operations, by name.

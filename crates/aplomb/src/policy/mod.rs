@@ -54,7 +54,7 @@
 //! |---|---|
 //! | `[service]` | `name`; `fleet` (1), `calls_per_second`, `layers` |
 //! | `[dependency.NAME]` | `authority`, `budget` { `ratio`, `cap` (10), `initial` (the cap) }, `capacity_per_second`, `calls_per_second`, `hops` [{ `name`, `attempts`, `budget` { `ratio` } }], `breaker` { `failure_ratio`, `window`, `minimum_calls`, `unsent_in_a_row`, `failures_in_a_row`, `slow_after`, `slow_ratio`, `open_for`, `open_for_at_most` }, `in_flight` { `limit`, `wait` }, `layers` |
-//! | `[dependency.NAME.operation.NAME]` | `class`, `match`, `calls_per_second`, `transient` (standard, grpc, unsent), `key` { `from`, `kept` }, `repeat` (by-method, with-key, always, never), `owner`, `attempts`, `attempt_timeout`, `total`, `backoff` { `jitter`, `base`, `cap` }, `when_exhausted`, `observe` { `alert` }, `mode` (enforce, observe) |
+//! | `[dependency.NAME.operation.NAME]` | `class`, `match`, `calls_per_second`, `transient` (standard, grpc, unsent), `key` { `from`, `kept` }, `repeat` (by-method, with-key, always, never), `owner`, `attempts`, `attempt_timeout`, `total`, `backoff` { `jitter`, `base`, `cap` }, `when_paused` (wait, fail), `when_exhausted`, `observe` { `alert` }, `mode` (enforce, observe) |
 //!
 //! `when_exhausted` is a word or a table with the word as its `answer`: `fail`, `pending`
 //! { `horizon` }, `last-good` { `fresh_for`, `stale_for` }, `degraded`, `call` { `dependency`,
@@ -121,7 +121,7 @@ mod watch;
 mod write;
 
 pub use answers::{
-    Alert, BudgetTerms, Key, Mode, Owner, Pace, Repeat, Transient, Waits, WhenExhausted,
+    Alert, BudgetTerms, Key, Mode, Owner, Pace, Repeat, Transient, Waits, WhenExhausted, WhenPaused,
 };
 pub use builder::PolicyBuilder;
 pub use dependency::{BreakerTerms, Dependency, DependencyTerms, Hop, InFlight};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aplomb_core::Safety;
 use http::Method;
 
-use super::position::Marks;
+use super::position::{Marks, Position};
 use super::value::Policy;
 
 /// An operation: its name, the requests that it matches, its policy.
@@ -56,6 +56,12 @@ impl Operation {
     /// How many of these calls are made a second, by all processes together, if that was said.
     pub const fn calls_per_second(&self) -> Option<f64> {
         self.calls_per_second
+    }
+
+    /// Where its file says this of it, such as `attempts`; nowhere when its preset says it, or no file
+    /// was read.
+    pub fn written_at(&self, key: &str) -> Option<Position> {
+        self.marks.own(key)
     }
 
     /// Whether a request that it matches has a method that is not safe to repeat.

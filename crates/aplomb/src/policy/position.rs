@@ -39,10 +39,14 @@ impl Marks {
         self.keys.push((key, at));
     }
 
+    /// Where this key stands, if it was written.
+    pub(crate) fn own(&self, key: &str) -> Option<Position> {
+        self.keys.iter().find(|(known, _)| *known == key).map(|(_, at)| *at)
+    }
+
     /// Where this key stands, else where its section begins; nowhere when no file was read.
     pub(crate) fn of(&self, key: &str) -> Option<Position> {
-        let own = self.keys.iter().find(|(known, _)| *known == key).map(|(_, at)| *at);
-        own.or(self.head)
+        self.own(key).or(self.head)
     }
 }
 

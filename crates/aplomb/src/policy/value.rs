@@ -6,7 +6,7 @@ use aplomb_backoff::Backoff;
 use aplomb_core::{Attempts, Call, OperationClass, Safety};
 
 use super::answers::{
-    Alert, BudgetTerms, Key, Mode, Owner, Pace, Repeat, Transient, Waits, WhenExhausted,
+    Alert, BudgetTerms, Key, Mode, Owner, Pace, Repeat, Transient, Waits, WhenExhausted, WhenPaused,
 };
 use super::builder::PolicyBuilder;
 use super::preset;
@@ -45,6 +45,7 @@ pub struct Policy {
     pub(super) total: Duration,
     pub(super) waits: Option<Waits>,
     pub(super) budget: Option<BudgetTerms>,
+    pub(super) when_paused: WhenPaused,
     pub(super) when_exhausted: WhenExhausted,
     pub(super) alerts: Vec<Alert>,
     pub(super) mode: Mode,
@@ -128,6 +129,11 @@ impl Policy {
         self.budget
     }
 
+    /// What a call does that finds the circuit open.
+    pub const fn when_paused(&self) -> WhenPaused {
+        self.when_paused
+    }
+
     /// What happens when retries fail.
     pub const fn when_exhausted(&self) -> &WhenExhausted {
         &self.when_exhausted
@@ -154,8 +160,12 @@ impl Policy {
 
     /// Whether this call may be sent again after a failure that might have acted.
     ///
-    /// A POST without its key never is, unless the policy says that it only reads.
+    /// A POST without its key never is, unless the policy says that it only reads. Nor is a call
+    /// that says so itself.
     pub const fn may_repeat(&self, call: Call) -> bool {
+        if call.once {
+            return false;
+        }
         match (&self.repeat, call.safety) {
             (Repeat::Never, _) => false,
             (Repeat::Always, _) | (_, Safety::Idempotent) => true,

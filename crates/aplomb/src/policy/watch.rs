@@ -89,6 +89,11 @@ impl Watcher {
         &self.current
     }
 
+    /// Whether the file could not be read at the last look. That it is back as it was is no news.
+    pub const fn is_lost(&self) -> bool {
+        matches!(self.last, Look::Lost(_))
+    }
+
     /// Looks at the file once.
     pub fn poll(&mut self) -> Seen {
         match self.look() {

@@ -117,6 +117,7 @@ fn operation(page: &mut String, operation: &Operation, me: &str) -> fmt::Result 
         let (base, cap) = (time(base), time(cap));
         writeln!(page, "backoff = {{ jitter = {jitter}, base = {base}, cap = {cap} }}")?;
     }
+    writeln!(page, "when_paused = {}", quoted(policy.when_paused().as_str()))?;
     writeln!(page, "when_exhausted = {}", exhausted(policy.when_exhausted()))?;
     let alerts = policy.alerts().iter().map(|alert| quoted(alert.as_str()));
     writeln!(page, "observe = {{ alert = [{}] }}", joined(alerts))?;

@@ -5,13 +5,14 @@ use tower_service::Service;
 
 use super::client::{Client, One};
 use super::error::Result;
-use crate::stack::{Around, ClientStack, ObserveCalls, Observers, Operation, Stack};
+use crate::stack::{Around, Attempt, ClientStack, ObserveCalls, Observers, Operation, Stack};
 
-impl<K, W, A> ClientStack<K, W, A>
+impl<K, W, A, T> ClientStack<K, W, A, T>
 where
     K: Clone + Send + Sync + 'static,
     W: Observers,
-    A: Around<Operation<Plain, K, W::Observer>, W::Observer> + Send + Sync + 'static,
+    T: Layer<Attempt<Plain, W::Observer>> + Clone + Send + Sync + 'static,
+    A: Around<Operation<T::Service, K, W::Observer>, W::Observer> + Send + Sync + 'static,
     A::Service: Service<Request, Response = Response, Error = BoxError>,
     A::Service: Clone + Send + Sync + 'static,
     <A::Service as Service<Request>>::Future: Send + 'static,
@@ -29,11 +30,12 @@ where
     }
 }
 
-impl<K, O, A> Stack<K, O, A>
+impl<K, O, A, T> Stack<K, O, A, T>
 where
     K: Clone,
     O: ObserveCalls,
-    A: Around<Operation<Plain, K, O>, O>,
+    T: Layer<Attempt<Plain, O>>,
+    A: Around<Operation<T::Service, K, O>, O>,
     A::Service: Service<Request, Response = Response, Error = BoxError>,
     A::Service: Clone + Send + Sync + 'static,
     <A::Service as Service<Request>>::Future: Send + 'static,

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use aplomb_core::BoxError;
@@ -13,7 +14,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::error::Error;
-use crate::stack::{ObserveCalls, Stack};
+use crate::policy::OperationName;
+use crate::stack::{Built, ClientStack, Handle, NoOperation, ObserveCalls, Observers, Stack};
 
 /// The layers of one policy as a link in a chain of `reqwest-middleware`.
 ///
@@ -67,6 +69,74 @@ where
     }
 }
 
+/// The layers of every operation of a policy file as a link in a chain of `reqwest-middleware`.
+///
+/// A request is part of an operation by its URL, or by an [`OperationName`] in the chain's extensions
+/// (`with_extension`). It is a [`StackMiddleware`] otherwise; clones share everything.
+///
+/// ```
+/// use aplomb::policy::PolicyFile;
+/// use aplomb::core::transport;
+/// use aplomb::stack;
+/// use reqwest_middleware::ClientBuilder;
+///
+/// # fn build(policies: PolicyFile) -> Result<(), Box<dyn std::error::Error>> {
+/// let policies = stack::client(policies).middleware();
+/// let handle = policies.handle();
+/// let client = ClientBuilder::new(transport::reqwest().build()?).with(policies).build();
+/// # let _ = (client, handle);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PolicyMiddleware<K = Random, O = ()> {
+    built: Arc<Built<Stack<K, O>>>,
+    otherwise: Option<Stack<K, O>>,
+}
+
+impl<K, W> ClientStack<K, W>
+where
+    K: Clone + Send + Sync + 'static,
+    W: Observers,
+{
+    /// A link in a chain of `reqwest-middleware`.
+    pub fn middleware(self) -> PolicyMiddleware<K, W::Observer> {
+        let (built, otherwise) = self.stacks();
+        PolicyMiddleware { built: Arc::new(built), otherwise }
+    }
+}
+
+impl<K: Send + Sync + 'static, O: ObserveCalls> PolicyMiddleware<K, O> {
+    /// Looks at what its dependencies share, and changes its policies.
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.built.clone())
+    }
+}
+
+#[async_trait]
+impl<K, O> Middleware for PolicyMiddleware<K, O>
+where
+    K: MakeKey<Request> + Clone + Send + Sync + 'static,
+    O: ObserveCalls,
+{
+    async fn handle(
+        &self,
+        request: Request,
+        extensions: &mut Extensions,
+        next: Next<'_>,
+    ) -> Result<Response, ChainError> {
+        let found = {
+            let (table, named) = (self.built.table(), extensions.get::<OperationName>());
+            table.find(named, &request).or(self.otherwise.as_ref()).cloned()
+        };
+        let Some(stack) = found else {
+            let refused: BoxError = NoOperation::of(&request).into();
+            return Err(ChainError::middleware(Error::from(refused)));
+        };
+        stack.middleware().handle(request, extensions, next).await
+    }
+}
+
 /// What stands behind in the chain.
 #[derive(Clone)]
 struct Rest<'a> {
@@ -93,6 +163,14 @@ impl<'a> Service<Request> for Rest<'a> {
                 ChainError::Middleware(error) => error.into(),
             })
         })
+    }
+}
+
+impl<K, O> fmt::Debug for PolicyMiddleware<K, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyMiddleware")
+            .field("otherwise", &self.otherwise)
+            .finish_non_exhaustive()
     }
 }
 

@@ -32,7 +32,7 @@
 //! - A call is a box: one allocation beside reqwest's own.
 //!
 //! With the feature `reqwest-middleware`, [`Stack`](crate::stack::Stack) is a link in such a chain too
-//! (`Stack::middleware`).
+//! (`Stack::middleware`), and so are all operations of a policy file (`ClientStack::middleware`).
 //!
 //! [`ClientStack::reqwest`]: crate::stack::ClientStack::reqwest
 //! [`Stack::reqwest`]: crate::stack::Stack::reqwest
@@ -47,5 +47,5 @@ mod request;
 pub use client::Client;
 pub use error::{Error, Result};
 #[cfg(feature = "reqwest-middleware")]
-pub use middleware::StackMiddleware;
+pub use middleware::{PolicyMiddleware, StackMiddleware};
 pub use request::RequestBuilder;

@@ -22,8 +22,12 @@ pub trait Around<S, O> {
     fn around(&self, name: &str, policy: &Policy, observer: &O, inner: S) -> Self::Service;
 }
 
-/// What answers instead of a call that failed. Kept letters stand outside it.
+/// What answers instead of a call that failed. Kept letters stand outside it, and what hears of a
+/// call as a whole outside those.
 pub trait Answers {}
+
+/// What may have a layer around it that hears of each call as a whole: everything but such a layer.
+pub trait Calls {}
 
 /// Nothing: a failure is the caller's to see.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +35,8 @@ pub trait Answers {}
 pub struct Bare;
 
 impl Answers for Bare {}
+
+impl Calls for Bare {}
 
 impl<S, O> Around<S, O> for Bare {
     type Service = S;
@@ -45,16 +51,20 @@ impl<S, O> Around<S, O> for Bare {
 pub struct Answered<A, F> {
     inner: A,
     fallback: F,
+    /// The operation that it answers for, unless for all.
+    only: Option<Box<str>>,
     kept: Kept<FallbackLayer<F, Judge>>,
 }
 
 impl<A, F> Answered<A, F> {
-    pub(crate) fn new(inner: A, fallback: F) -> Self {
-        Self { inner, fallback, kept: Kept::default() }
+    pub(crate) fn new(inner: A, fallback: F, only: Option<Box<str>>) -> Self {
+        Self { inner, fallback, only, kept: Kept::default() }
     }
 }
 
 impl<A, F> Answers for Answered<A, F> {}
+
+impl<A, F> Calls for Answered<A, F> {}
 
 impl<S, O, A, F> Around<S, O> for Answered<A, F>
 where
@@ -71,7 +81,9 @@ where
                 WhenExhausted::Pending { .. } => FallbackLayer::pending(self.fallback.clone()),
                 _ => FallbackLayer::new(self.fallback.clone()),
             };
+            let is_meant = self.only.as_deref().is_none_or(|only| only == name);
             let layer = match policy.when_exhausted() {
+                _ if !is_meant => layer.on(Conditions::NONE),
                 WhenExhausted::Call { time, .. } => layer.slice(*time),
                 WhenExhausted::Fail | WhenExhausted::Drop | WhenExhausted::DeadLetter { .. } => {
                     layer.on(Conditions::NONE)
@@ -90,17 +102,28 @@ where
 pub struct Remembered<A> {
     inner: A,
     kept: Kept<FallbackLayer<LastGood, Judge>>,
+    refine: Arc<Refine>,
 }
+
+/// Makes what an operation of this name keeps out of what its policy says.
+#[cfg(feature = "last-good")]
+type Refine = dyn Fn(&str, LastGood) -> LastGood + Send + Sync;
 
 #[cfg(feature = "last-good")]
 impl<A> Remembered<A> {
-    pub(crate) fn new(inner: A) -> Self {
-        Self { inner, kept: Kept::default() }
+    pub(crate) fn new(
+        inner: A,
+        refine: impl Fn(&str, LastGood) -> LastGood + Send + Sync + 'static,
+    ) -> Self {
+        Self { inner, kept: Kept::default(), refine: Arc::new(refine) }
     }
 }
 
 #[cfg(feature = "last-good")]
 impl<A> Answers for Remembered<A> {}
+
+#[cfg(feature = "last-good")]
+impl<A> Calls for Remembered<A> {}
 
 #[cfg(feature = "last-good")]
 impl<S, O, A> Around<S, O> for Remembered<A>
@@ -115,7 +138,8 @@ where
         let layer = self.kept.of(name, policy, || {
             let layer = match policy.when_exhausted() {
                 WhenExhausted::LastGood { fresh_for, stale_for } => {
-                    FallbackLayer::last_good(LastGood::new(*fresh_for).stale_for(*stale_for))
+                    let kept = LastGood::new(*fresh_for).stale_for(*stale_for);
+                    FallbackLayer::last_good((self.refine)(name, kept))
                 }
                 // It keeps nothing and is asked for nothing.
                 _ => FallbackLayer::new(LastGood::new(std::time::Duration::ZERO).entries(0))
@@ -124,6 +148,32 @@ where
             act(layer, policy)
         });
         layer.observe(observer.clone()).layer(inner)
+    }
+}
+
+/// Something that hears of each call as a whole. Made by `calls`.
+#[derive(Clone)]
+pub struct Whole<A, F> {
+    inner: A,
+    make: F,
+}
+
+impl<A, F> Whole<A, F> {
+    pub(crate) const fn new(inner: A, make: F) -> Self {
+        Self { inner, make }
+    }
+}
+
+impl<S, O, A, F, L> Around<S, O> for Whole<A, F>
+where
+    A: Around<S, O>,
+    F: Fn(&O) -> L,
+    L: Layer<A::Service>,
+{
+    type Service = L::Service;
+
+    fn around(&self, name: &str, policy: &Policy, observer: &O, inner: S) -> Self::Service {
+        (self.make)(observer).layer(self.inner.around(name, policy, observer, inner))
     }
 }
 
@@ -180,5 +230,11 @@ impl<A: fmt::Debug, F> fmt::Debug for Answered<A, F> {
 impl<A: fmt::Debug> fmt::Debug for Remembered<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remembered").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<A: fmt::Debug, F> fmt::Debug for Whole<A, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Whole").field("inner", &self.inner).finish_non_exhaustive()
     }
 }

@@ -1,11 +1,12 @@
 //! Requests that finally failed, kept for redrive.
 
+use aplomb_core::Rng;
 use aplomb_dead_letter::{DeadLetter, DeadLetterLayer};
 use tower_layer::Layer;
 
-use super::around::Around;
+use super::around::{Around, Calls};
 use super::either::Either;
-use crate::policy::{Mode, Policy, WhenExhausted};
+use crate::policy::{Mode, Pace, Policy, WhenExhausted};
 
 /// Letters of each operation whose policy says `dead-letter`. Made by `dead_letters`.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ impl<A, K, C, P> Lettered<A, K, C, P> {
     }
 }
 
+impl<A, K, C, P> Calls for Lettered<A, K, C, P> {}
+
 impl<S, O, A, K, C, P> Around<S, O> for Lettered<A, K, C, P>
 where
     A: Around<S, O>,
@@ -32,8 +35,23 @@ where
         let inner = self.inner.around(name, policy, observer, inner);
         let keeps = matches!(policy.when_exhausted(), WhenExhausted::DeadLetter { .. });
         if keeps && policy.mode() == Mode::Enforce {
-            return Either::Layered(self.layer.layer(inner));
+            return Either::Layered(rounds(&self.layer, policy).layer(inner));
         }
         Either::Bare(inner)
+    }
+}
+
+/// How often a job comes back, after which waits: as its policy says.
+fn rounds<K, C: Clone, P: Clone>(
+    layer: &DeadLetterLayer<K, C, P>,
+    policy: &Policy,
+) -> DeadLetterLayer<K, C, P> {
+    let layer = layer.clone();
+    match policy.backoff() {
+        Some(backoff) if policy.pace() == Pace::Rescheduled => {
+            let layer = layer.rounds_max(policy.attempts().get());
+            layer.schedule(move |round: u32, rng: &mut Rng| backoff.delay(round, rng))
+        }
+        _ => layer,
     }
 }

@@ -30,7 +30,9 @@ policy. [`server`] is the other side.
 | `key` | stamps one on a POST or PATCH that has none, and repeats what has one |
 | `repeat = always` | may repeat a POST; `never`: sends once |
 | an `owner` elsewhere | sends once |
-| `attempts` of a `deferred` operation | sends once a run, for an attempt's time: the queue runs it again |
+| this service as the `owner` | says so on the request (`x-retry-owner`), and leaves the retries to whoever has said so before |
+| `when_paused = fail` | waits for no open circuit |
+| `attempts`, `backoff` of a `deferred` operation | sends once a run, for an attempt's time; `dead_letters` lets the job come back as often, after such waits |
 | `transient` | judges by it in every layer; with `unsent`, other failures are final and count in the breaker all the same |
 | `when_exhausted` | lets the `fallback` answer, or the last good answer, or keeps a letter, where the stack has one |
 | `mode = observe` | decides and announces in every layer, and does nothing: no key is stamped either |
@@ -42,7 +44,8 @@ arrived; or the policy says that it only reads.
 # Price
 
 A call that succeeds at once allocates nothing in these layers, the copy of a request that can be
-sent again aside (measured, `tests/stack_allocations.rs`); a fallback copies the request's headers.
+sent again aside (measured, `tests/stack_allocations.rs`), and, in a client of a policy file, the value
+of `x-retry-owner`; a fallback copies the request's headers.
 The policy in force is read without a lock.
 "
 )]
@@ -78,11 +81,13 @@ mod table;
 #[cfg(all(feature = "policy", feature = "last-good"))]
 pub use around::Remembered;
 #[cfg(feature = "policy")]
-pub use around::{Answered, Answers, Around, Bare};
+pub use around::{Answered, Answers, Around, Bare, Calls, Whole};
 #[cfg(feature = "policy")]
 pub use client::{ClientStack, client};
 #[cfg(feature = "policy")]
 pub use either::{Either, EitherFuture};
+#[cfg(feature = "reqwest-middleware")]
+pub(crate) use handle::Built;
 #[cfg(feature = "policy")]
 pub use handle::{Handle, PolicyEvent};
 #[cfg(feature = "policy")]
@@ -92,7 +97,7 @@ pub use letters::Lettered;
 #[cfg(feature = "policy")]
 pub use observe::{ObserveCalls, Observers};
 #[cfg(feature = "policy")]
-pub use operation::Operation;
+pub use operation::{Attempt, Operation};
 #[cfg(feature = "policy")]
 pub use prompt::{Prompt, PromptFuture};
 #[cfg(feature = "policy")]

@@ -1,6 +1,6 @@
 //! Who hears what the layers of a stack do.
 
-use aplomb_admission::AdmissionEvent;
+use aplomb_admission::{AdmissionEvent, AdmissionHandle};
 use aplomb_backoff::BackoffEvent;
 use aplomb_circuit_breaker::BreakerEvent;
 use aplomb_core::Observe;
@@ -53,6 +53,10 @@ pub trait Observers: Send + Sync + 'static {
 
     /// The operation pays its retries from `budget`, together with others of its class.
     fn budget(&self, _dependency: &str, _operation: &str, _budget: &Budget) {}
+
+    /// The operations of the dependency share these places. Told once for each dependency when the
+    /// stack is built, and again when its policies are reloaded.
+    fn in_flight(&self, _dependency: &str, _places: &AdmissionHandle) {}
 }
 
 impl Observers for () {
@@ -86,5 +90,9 @@ where
 
     fn budget(&self, dependency: &str, operation: &str, budget: &Budget) {
         self.watch_budget(dependency, operation, budget);
+    }
+
+    fn in_flight(&self, dependency: &str, places: &AdmissionHandle) {
+        self.watch_admission(dependency, "", places);
     }
 }

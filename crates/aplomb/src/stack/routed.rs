@@ -132,7 +132,7 @@ pub struct NoOperation {
 }
 
 impl NoOperation {
-    fn of(request: &impl Request) -> Self {
+    pub(crate) fn of(request: &impl Request) -> Self {
         let (method, path) = (request.method(), request.path());
         // Without the query, which may say what is nobody's business.
         let asked = format!("{method} {}{path}", request.authority().unwrap_or_default());

@@ -2,30 +2,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use aplomb_backoff::Backoff;
-use aplomb_core::Dice;
-use aplomb_deadline::DeadlineLayer;
-use aplomb_retry::{Budget, RetryLayer};
-use aplomb_telemetry::Metrics;
 use bytes::Bytes;
-use http::{Request, Uri};
+use http::Request;
 use http_body_util::Full;
-use hyper_util::client::legacy::connect::Connect;
 use tokio::sync::Semaphore;
-use tower::util::BoxCloneSyncService;
-use tower::{ServiceBuilder, ServiceExt};
 
-use super::shipping::{Inside, at};
-use crate::inventory::connected;
+use crate::journal::Scribe;
 use crate::order::OrderId;
+use crate::policy::Operation;
+use crate::wire::Wire;
 
-/// Tells of confirmed orders: with at most one retry, and never for longer than 2.5 s. What
-/// fails is dropped and counted.
+/// Tells of confirmed orders, as its policy says. What fails is dropped and counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Analytics {
-    client: Option<Inside>,
+    wire: Wire,
+    is_heard: bool,
     slots: Arc<Semaphore>,
     counts: Arc<Counts>,
 }
@@ -47,34 +39,18 @@ pub struct Told {
 }
 
 impl Analytics {
-    pub(crate) fn new<C>(sink: Option<&Uri>, connector: C, dice: &Dice, metrics: &Metrics) -> Self
-    where
-        C: Connect + Clone + Send + Sync + 'static,
-    {
-        let client = sink.map(|sink| {
-            let metrics = metrics.dependency("analytics", "tell");
-            let retry = RetryLayer::new(Budget::percent(10))
-                .max_attempts(2)
-                .total(TOTAL)
-                .backoff(Backoff::full(PAUSE, PAUSE))
-                .dice(dice.clone())
-                .observe(metrics.clone());
-            let stack = ServiceBuilder::new()
-                .layer(DeadlineLayer::total(TOTAL).observe(metrics.clone()))
-                .layer(retry)
-                .layer(DeadlineLayer::attempt(ATTEMPT).observe(metrics))
-                .service(at(sink, connected(connector)));
-            BoxCloneSyncService::new(stack)
-        });
+    /// Unless somebody hears of them, nobody is told.
+    pub(crate) fn new(wire: Wire, is_heard: bool) -> Self {
         let slots = Arc::new(Semaphore::new(AT_ONCE_MAX));
-        Self { client, slots, counts: Arc::default() }
+        Self { wire, is_heard, slots, counts: Arc::default() }
     }
 
     /// Tells of an order, beside the order's way.
     pub(crate) fn tell(&self, order: OrderId) {
-        let Some(client) = self.client.clone() else {
+        if !self.is_heard {
             return;
-        };
+        }
+        let wire = self.wire.clone();
         let counts = Arc::clone(&self.counts);
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             counts.dropped.fetch_add(1, Ordering::Relaxed);
@@ -84,7 +60,7 @@ impl Analytics {
             let request = Request::put(format!("http://analytics/analytics/orders/{order}"))
                 .body(Full::<Bytes>::default())
                 .expect("an order's name is letters, digits and hyphens");
-            let answer = client.oneshot(request).await;
+            let answer = wire.send(Operation::Record, request, Scribe::silent()).await;
             let arrived = answer.is_ok_and(|answer| answer.status().is_success());
             let count = if arrived { &counts.told } else { &counts.dropped };
             count.fetch_add(1, Ordering::Relaxed);
@@ -100,8 +76,5 @@ impl Analytics {
     }
 }
 
-/// Events under way; each is gone after 2.5 s.
+/// Events under way; each is gone when its policy's time is up.
 const AT_ONCE_MAX: usize = 64;
-const TOTAL: Duration = Duration::from_millis(2_500);
-const ATTEMPT: Duration = Duration::from_secs(1);
-const PAUSE: Duration = Duration::from_millis(50);

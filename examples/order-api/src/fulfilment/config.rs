@@ -1,10 +1,12 @@
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use aplomb_core::Dice;
-use aplomb_dead_letter::Rounds;
 use aplomb_inventory_service::Place;
 use http::Uri;
+
+use crate::policy::Policies;
+use crate::wire::Addresses;
 
 /// How orders are fulfilled: the same for the Order API and its workers.
 #[derive(Clone, Debug)]
@@ -14,29 +16,21 @@ pub struct FulfilmentConfig {
     pub warehouse: Uri,
     /// Who hears of confirmed orders, as `PUT {analytics}/analytics/orders/{id}`: nobody.
     pub analytics: Option<Uri>,
-    /// How long the Warehouse has for one answer: 500 ms.
-    pub attempt: Duration,
-    /// How long one round may take, a retry and the wait before it included: 2 s.
-    pub round: Duration,
-    /// For how long a shipment is tried before it is a dead letter, from when its order is
-    /// confirmed: 24 h.
-    pub horizon: Duration,
-    /// How long a task waits after each round that failed, and a letter after each redrive: half a
-    /// minute to a minute, doubling up to 4 h.
-    pub rounds: Rounds,
+    /// How many times faster than its policy says a shipment comes back, and is given up: 1. Where
+    /// somebody watches, minutes may pass like seconds.
+    pub haste: NonZeroU32,
 }
 
 impl FulfilmentConfig {
     /// By this Warehouse.
     pub fn new(warehouse: Uri) -> Self {
-        Self {
-            warehouse,
-            analytics: None,
-            attempt: Duration::from_millis(500),
-            round: Duration::from_secs(2),
-            horizon: Duration::from_secs(24 * 3600),
-            rounds: Rounds::default(),
-        }
+        Self { warehouse, analytics: None, haste: NonZeroU32::MIN }
+    }
+
+    /// Where everybody is, with Inventory there.
+    pub(crate) fn addresses(&self, inventory: Option<Uri>) -> Addresses {
+        let (warehouse, analytics) = (self.warehouse.clone(), self.analytics.clone());
+        Addresses { inventory, warehouse, analytics }
     }
 }
 
@@ -55,12 +49,15 @@ pub struct WorkerConfig {
     pub place: Place,
     /// How orders are fulfilled.
     pub fulfilment: FulfilmentConfig,
+    /// What everything may cost that is asked of others: the demo's own policies.
+    pub policies: Policies,
     /// Its name in the outbox, for people.
     pub name: String,
     /// How many shipments it asks for at once: 8.
     pub slots: NonZeroUsize,
-    /// For how long a task is its own: 10 s, which outlasts two rounds.
-    pub lease: Duration,
+    /// For how long a task is its own: long enough for a send and a look after it, as their policies
+    /// say.
+    pub lease: Option<Duration>,
     /// What jitter is rolled with.
     pub dice: Dice,
 }
@@ -71,14 +68,13 @@ impl WorkerConfig {
         Self {
             place,
             fulfilment,
+            policies: Policies::default(),
             name: format!("worker-{}", std::process::id()),
             slots: SLOTS,
-            lease: LEASE,
+            lease: None,
             dice: Dice::from_entropy(),
         }
     }
 }
 
 pub(crate) const SLOTS: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
-/// A round takes 2 s at most, and the look at the Warehouse after it 2 s more.
-pub(crate) const LEASE: Duration = Duration::from_secs(10);

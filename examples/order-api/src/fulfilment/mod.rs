@@ -11,7 +11,7 @@ mod analytics;
 mod boxes;
 mod config;
 mod letters;
-mod routes;
+pub(crate) mod routes;
 mod shipping;
 mod state;
 mod worker;
@@ -22,11 +22,11 @@ use aplomb_core::{Dice, HttpClassifier};
 use aplomb_dead_letter::Redriver;
 use aplomb_inventory_service::StartError;
 use aplomb_inventory_service::database::{At, Database};
-use aplomb_retry::Budget;
 use aplomb_telemetry::{DependencyMetrics, Metrics};
-use hyper_util::client::legacy::connect::Connect;
 
 use crate::order::{Order, OrderId, Status};
+use crate::policy::Operation;
+use crate::wire::{Way, Wire};
 
 pub use analytics::Told;
 pub use config::{FulfilmentConfig, WorkerConfig};
@@ -37,7 +37,7 @@ use analytics::Analytics;
 use boxes::Boxes;
 use letters::Letters;
 pub(crate) use routes::routes;
-use shipping::{Inside, Shipping};
+use shipping::{Purse, Shipping};
 pub(crate) use state::{Fulfilled, fulfilled};
 
 /// Everything that an order is shipped with. Clones share everything.
@@ -49,38 +49,35 @@ pub(crate) struct Fulfilment {
     shipping: Shipping,
     analytics: Analytics,
     redriver: Desk,
-    horizon: Duration,
     dice: Dice,
 }
 
 /// Where an operator redrives.
-type Desk = Redriver<Letters, Inside, Budget, HttpClassifier, DependencyMetrics>;
+type Desk = Redriver<Letters, Way, Purse, HttpClassifier, DependencyMetrics>;
 
 impl Fulfilment {
-    /// Makes the tables of tasks and letters, and prepares to reach the Warehouse through
-    /// `connector`.
-    pub(crate) async fn open<C>(
+    /// Makes the tables of tasks and letters.
+    pub(crate) async fn open(
         config: &FulfilmentConfig,
         database: Database,
-        connector: C,
-        dice: &Dice,
+        wire: Wire,
+        dice: Dice,
         metrics: &Metrics,
-    ) -> Result<Self, StartError>
-    where
-        C: Connect + Clone + Send + Sync + 'static,
-    {
+    ) -> Result<Self, StartError> {
         let boxes = Boxes::open(&database).await?;
         let letters = Letters::beside(&database);
-        let shipping = Shipping::new(config, connector.clone(), dice, metrics);
-        let redriver = Redriver::new(letters.clone(), shipping.inside(), shipping.budget())
+        let (dependency, operation) = Operation::Shipment.names();
+        let metrics = metrics.dependency(dependency, operation);
+        let haste = config.haste.get();
+        let shipping = Shipping::new(wire.clone(), haste, dice.clone(), metrics.clone());
+        let redriver = Redriver::new(letters.clone(), shipping.way(), shipping.purse())
             .lease(REDRIVE_LEASE)
             .spread(REDRIVE_SPREAD)
-            .schedule(config.rounds)
+            .schedule(shipping.rounds())
             .dice(dice.clone())
-            .observe(shipping.metrics());
-        let analytics = Analytics::new(config.analytics.as_ref(), connector, dice, metrics);
-        let (horizon, dice) = (config.horizon, dice.clone());
-        Ok(Self { database, boxes, letters, shipping, analytics, redriver, horizon, dice })
+            .observe(metrics);
+        let analytics = Analytics::new(wire, config.analytics.is_some());
+        Ok(Self { database, boxes, letters, shipping, analytics, redriver, dice })
     }
 
     /// Asks for the shipment of an order in the transaction that confirms it.
@@ -90,7 +87,7 @@ impl Fulfilment {
         order: OrderId,
         now: SystemTime,
     ) -> sqlx::Result<()> {
-        let job = shipping::job(order, self.horizon);
+        let job = shipping::job(order, self.shipping.horizon());
         state::queue_in(at.here(), order, job.id(), now).await?;
         self.boxes.enqueue_in(at, &job).await
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use aplomb_core::{Problem, retry_after};
 use aplomb_dead_letter::{
-    LetterId, Listing, Note, Record, RedriveError, Redriven, Refused as Refusal, Timestamp,
+    LetterId, Listing, Note, Record, RedriveError, Redriven, Refused as Refusal, State as Standing,
+    Timestamp,
 };
 use aplomb_inventory_service::{Refused, json, loopback_only};
 use axum::Router;
@@ -18,8 +19,10 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::answer::bad_request;
+use crate::openapi::ProblemDetails;
 use crate::service::App;
 
 /// Nobody is asked for a password here, so nobody from elsewhere is let in.
@@ -32,12 +35,22 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 }
 
 #[derive(Deserialize)]
-struct Page {
+pub(crate) struct Page {
     after: Option<String>,
 }
 
 /// `GET /dead-letters?after=`: a page of those that somebody has to look at.
-async fn list(
+#[utoipa::path(
+    get,
+    path = "/dead-letters",
+    params(("after" = Option<String>, Query, description = "the last letter of the page before")),
+    responses(
+        (status = 200, description = "what somebody has to look at", body = Object),
+        (status = 400, description = "no name of a letter", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "not from this machine", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list(
     State(app): State<Arc<App>>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Response, Refused> {
@@ -54,7 +67,17 @@ async fn list(
 }
 
 /// `GET /dead-letters/{id}`: a letter, ended or not, and what was done about it, newest first.
-async fn show(
+#[utoipa::path(
+    get,
+    path = "/dead-letters/{id}",
+    params(("id" = String, Path)),
+    responses(
+        (status = 200, description = "the letter, and what was done about it", body = Object),
+        (status = 403, description = "not from this machine", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "no such letter", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refused> {
@@ -78,15 +101,30 @@ async fn show(
     Ok(json(StatusCode::OK, &body).map(Body::from))
 }
 
-#[derive(Deserialize)]
-struct Reason {
+/// Who redrives, and why.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct Reason {
     by: Option<String>,
     why: Option<String>,
 }
 
 /// `POST /dead-letters/{id}/redrive`, with who and why if they care to say: sends the letter again
 /// under its own key, and answers with what came of it.
-async fn redrive(
+#[utoipa::path(
+    post,
+    path = "/dead-letters/{id}/redrive",
+    params(("id" = String, Path)),
+    request_body = Option<Reason>,
+    responses(
+        (status = 200, description = "what came of it", body = Object),
+        (status = 400, description = "no reason that can be read", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 403, description = "not from this machine", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "no such letter", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "shipped, discarded, or not now", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "the budget is empty; see Retry-After", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn redrive(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
     body: Bytes,
@@ -94,6 +132,10 @@ async fn redrive(
     let id = named(path)?;
     let note = note(&body)?;
     let redriver = app.desk.fulfilment.redriver.clone();
+    let record = redriver.get(id).await.map_err(|error| unavailable(&error))?;
+    if record.is_some_and(|record| is_too_old(&app, &record)) {
+        return Err(too_old().into());
+    }
     // Whoever pressed may go away: what was begun is written down all the same.
     let redriven = tokio::spawn(async move { redriver.redrive(id, &note).await });
     let redriven = redriven.await.map_err(|error| unavailable(&error))?;
@@ -105,6 +147,18 @@ async fn redrive(
         }
         Err(error) => Err(unavailable(&error).into()),
     }
+}
+
+/// Whether the Warehouse may have forgotten its key: sent again, it might ship once more.
+fn is_too_old(app: &App, record: &Record) -> bool {
+    let now = Timestamp::from(aplomb_core::time::wall());
+    let allowed = app.desk.fulfilment.shipping.redriven_for();
+    record.state == Standing::Stored && now.since(record.stored_at) > allowed
+}
+
+fn too_old() -> Problem {
+    Problem::new("/problems/letter-too-old", "the letter is not redriven", StatusCode::CONFLICT)
+        .detail("its key may be forgotten by now; find out by hand whether it was shipped")
 }
 
 /// A name that is no letter's id is no letter's name either.

@@ -1,115 +1,107 @@
-//! The Warehouse, as a worker and an operator see it, and what asking it may cost.
+//! The Warehouse, as a worker and an operator see it.
 //!
-//! Outermost first, a shipment passes: the dead letter, the deadline of a round, one brief retry
-//! that spends the budget, the circuit breaker, the deadline of an attempt, the connection. A redrive
-//! goes the same way without the first.
+//! A shipment is sent once a round and comes back from its row after the waits that its policy says,
+//! or is a dead letter after the last of them. A redrive goes the same way without that.
 
 use std::time::Duration;
 
-use aplomb_backoff::Backoff;
-use aplomb_core::{BoxError, Dice, IDEMPOTENCY_KEY};
-use aplomb_dead_letter::DeadLetterLayer;
+use aplomb::backoff::Backoff;
+use aplomb::policy::WhenExhausted;
+use aplomb_core::{Dice, Failure, HttpClassifier, IDEMPOTENCY_KEY, Outcome, Rng, Withdraw};
+use aplomb_dead_letter::{DeadLetterLayer, HandOver, Schedule};
 use aplomb_dead_letter_sqlx::{Outgoing, Task};
-use aplomb_deadline::DeadlineLayer;
-use aplomb_retry::{Budget, RetryLayer};
-use aplomb_telemetry::{DependencyMetrics, Metrics};
+use aplomb_retry::Budget;
+use aplomb_telemetry::DependencyMetrics;
 use bytes::Bytes;
-use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy::connect::Connect;
 use serde::Deserialize;
 use serde_json::json;
 use tower::util::BoxCloneSyncService;
-use tower::{ServiceBuilder, ServiceExt};
+use tower::{Layer, ServiceExt};
 
-use super::FulfilmentConfig;
-use crate::circuit::{Circuit, CircuitWatch};
-use crate::inventory::connected;
+use crate::caller::REQUEST_ID;
+use crate::circuit::CircuitWatch;
+use crate::journal::Scribe;
 use crate::order::OrderId;
-use crate::policy::Transport;
-
-/// The way to the Warehouse, inside the dead letter.
-pub(crate) type Inside = BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>;
-/// What came back.
-pub(crate) type Answered = Result<Response<Full<Bytes>>, BoxError>;
+use crate::policy::{InForce, Operation};
+use crate::wire::{Answered, Way, Wire};
 
 /// The client of one Warehouse. Clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Shipping {
-    outside: Inside,
-    inside: Inside,
-    budget: Budget,
-    circuit: Circuit,
-    metrics: DependencyMetrics,
+    wire: Wire,
+    letters: Letters,
+    rounds: Rounds,
 }
 
+type Letters = DeadLetterLayer<HandOver, HttpClassifier, DependencyMetrics>;
+
 impl Shipping {
-    /// The Warehouse of `config`, reached through `connector`.
-    pub(crate) fn new<C>(
-        config: &FulfilmentConfig,
-        connector: C,
-        dice: &Dice,
-        metrics: &Metrics,
-    ) -> Self
-    where
-        C: Connect + Clone + Send + Sync + 'static,
-    {
-        let budget = Budget::percent(20);
-        metrics.watch_budget("warehouse", "ship", &budget);
-        let metrics = metrics.dependency("warehouse", "ship");
-        let circuit = Circuit::new(dice);
-        let transport = at(&config.warehouse, connected(connector));
-        let retry = RetryLayer::new(budget.clone())
-            .max_attempts(2)
-            .total(config.round)
-            // A task waits in its row, not in a worker's slot.
-            .longest_pause(Duration::ZERO)
-            .backoff(Backoff::full(PAUSE, PAUSE))
-            .honours_keys()
-            .dice(dice.clone())
-            .observe(metrics.clone());
-        let inside = ServiceBuilder::new()
-            .layer(DeadlineLayer::total(config.round).observe(metrics.clone()))
-            .layer(retry)
-            .layer(circuit.layer())
-            .layer(DeadlineLayer::attempt(config.attempt).observe(metrics.clone()))
-            .service(transport);
-        let inside = BoxCloneSyncService::new(inside);
-        let dead_letter = DeadLetterLayer::hand_over()
-            .schedule(config.rounds)
-            .dice(dice.clone())
-            .observe(metrics.clone());
-        let outside = ServiceBuilder::new().layer(dead_letter).service(inside.clone());
-        Self { outside: BoxCloneSyncService::new(outside), inside, budget, circuit, metrics }
+    /// The one at the end of this wire.
+    pub(crate) fn new(wire: Wire, haste: u32, dice: Dice, metrics: DependencyMetrics) -> Self {
+        let rounds = Rounds { in_force: wire.in_force().clone(), haste };
+        let letters = DeadLetterLayer::hand_over().schedule(rounds.clone()).dice(dice);
+        Self { wire, letters: letters.observe(metrics), rounds }
     }
 
     /// The way without the dead letter.
-    pub(crate) fn inside(&self) -> Inside {
-        self.inside.clone()
+    pub(crate) fn way(&self) -> Way {
+        self.wire.way(Operation::Shipment)
     }
 
-    pub(crate) fn budget(&self) -> Budget {
-        self.budget.clone()
+    /// The waits between rounds, as they are in force.
+    pub(crate) fn rounds(&self) -> Rounds {
+        self.rounds.clone()
     }
 
-    pub(crate) fn metrics(&self) -> DependencyMetrics {
-        self.metrics.clone()
+    /// What redrives are paid from, as it is in force.
+    pub(crate) fn purse(&self) -> Purse {
+        Purse { in_force: self.wire.in_force().clone() }
     }
 
     pub(crate) fn circuit(&self) -> CircuitWatch {
-        self.circuit.watch()
+        self.wire.warehouse()
     }
 
-    /// Sends a task once more, with at most one retry.
+    /// For how long a shipment is tried.
+    pub(crate) fn horizon(&self) -> Duration {
+        self.wire.in_force().of(Operation::Shipment).total() / self.rounds.haste
+    }
+
+    /// How long a send and the look after it take at most.
+    pub(crate) fn longest(&self) -> Duration {
+        let in_force = self.wire.in_force();
+        let (send, look) = (in_force.of(Operation::Shipment), in_force.of(Operation::Look));
+        send.attempt_timeout() + look.total()
+    }
+
+    /// For how long a letter may be redriven: later its key may be forgotten. For ever, when the
+    /// policy does not say.
+    pub(crate) fn redriven_for(&self) -> Duration {
+        match self.wire.in_force().of(Operation::Shipment).when_exhausted() {
+            WhenExhausted::DeadLetter { redrive } => *redrive,
+            _ => Duration::MAX,
+        }
+    }
+
+    /// Sends a task once more.
     pub(crate) async fn ship(&self, task: &Task) -> Answered {
-        self.outside.clone().oneshot(task.request()).await
+        let rounds = self.wire.in_force().of(Operation::Shipment).attempts().get();
+        let letters = self.letters.clone().rounds_max(rounds);
+        let mut request: Request<Full<Bytes>> = task.request();
+        // All sends of a task have one name in the Warehouse's log.
+        if let Ok(name) = HeaderValue::try_from(task.id().to_string()) {
+            request.headers_mut().insert(REQUEST_ID, name);
+        }
+        // In a box, so that the future of whoever ships has a plain type.
+        BoxCloneSyncService::new(letters.layer(self.way())).oneshot(request).await
     }
 
     /// Whether the Warehouse has shipped an order; `None` when it does not say.
     pub(crate) async fn has(&self, order: OrderId) -> Option<bool> {
         let request = Request::get(format!("{SHIPMENTS}/{order}")).body(Full::default()).ok()?;
-        let answer = self.inside.clone().oneshot(request).await.ok()?;
+        let answer = self.wire.send(Operation::Look, request, Scribe::silent()).await.ok()?;
         match answer.status() {
             StatusCode::OK => Some(true),
             // A 404 without this type may come from a proxy or a wrong address.
@@ -144,31 +136,49 @@ pub(crate) fn order_of(key: &str) -> Option<OrderId> {
     OrderId::parse(key.strip_prefix(PREFIX)?)
 }
 
-/// Sends what is addressed to the Warehouse to where it is today: tasks and letters outlive an
-/// address, and their names must not change with it.
-pub(crate) fn at(base: &Uri, transport: Transport) -> Inside {
-    let base = base.clone();
-    let there = transport.map_request(move |mut request: Request<Full<Bytes>>| {
-        if let Some(uri) = moved(&base, request.uri()) {
-            *request.uri_mut() = uri;
-        }
-        request
-    });
-    BoxCloneSyncService::new(there)
+/// How long a shipment waits after each round that failed, as the policy in force says.
+#[derive(Clone, Debug)]
+pub(crate) struct Rounds {
+    in_force: InForce,
+    haste: u32,
 }
 
-fn moved(base: &Uri, target: &Uri) -> Option<Uri> {
-    let mut parts = base.clone().into_parts();
-    let path = target.path_and_query().map_or("/", PathAndQuery::as_str);
-    let path = format!("{}{path}", base.path().trim_end_matches('/'));
-    parts.path_and_query = Some(path.parse().ok()?);
-    Uri::from_parts(parts).ok()
+impl Schedule for Rounds {
+    fn wait(&self, round: u32, rng: &mut Rng) -> Duration {
+        let backoff = self.in_force.of(Operation::Shipment).backoff();
+        // A policy with one round alone has no waits; a letter still has them between redrives.
+        backoff.unwrap_or(ONE_ROUND).delay(round, rng) / self.haste
+    }
+}
+
+/// The budget of shipments, as it is in force.
+#[derive(Clone, Debug)]
+pub(crate) struct Purse {
+    in_force: InForce,
+}
+
+impl Withdraw for Purse {
+    type Withdrawal = <Budget as Withdraw>::Withdrawal;
+    type Sent = <Budget as Withdraw>::Sent;
+
+    fn withdraw(&self, after: &Failure) -> Option<Self::Withdrawal> {
+        let budget = self.in_force.budget(Operation::Shipment)?;
+        Withdraw::withdraw(&budget, after)
+    }
+
+    fn sent(withdrawal: Self::Withdrawal) -> Self::Sent {
+        <Budget as Withdraw>::sent(withdrawal)
+    }
+
+    fn settle(sent: Self::Sent, outcome: Outcome) {
+        <Budget as Withdraw>::settle(sent, outcome);
+    }
 }
 
 /// What tasks are addressed to.
 const SHIPMENTS: &str = "http://warehouse/shipments";
 const PREFIX: &str = "shipment_";
-const PAUSE: Duration = Duration::from_millis(50);
+const ONE_ROUND: Backoff = Backoff::full(Duration::from_secs(60), Duration::from_secs(3600));
 
 #[cfg(test)]
 mod tests {
@@ -178,21 +188,9 @@ mod tests {
     #[test]
     fn a_task_has_one_name_and_its_key_names_its_order() {
         let order = OrderId::new(std::time::UNIX_EPOCH, &mut Rng::seeded(1));
-        let (one, other) = (job(order, PAUSE), job(order, Duration::ZERO));
+        let (one, other) = (job(order, Duration::MAX), job(order, Duration::ZERO));
         assert_eq!(one.id(), other.id());
         assert_eq!(order_of(&format!("shipment_{order}")), Some(order));
         assert_eq!(order_of(&order.to_string()), None);
-    }
-
-    #[test]
-    fn what_is_sent_goes_to_where_the_warehouse_is_today() {
-        let target = Uri::from_static("http://warehouse/shipments/7?full=1");
-        for (base, there) in [
-            ("http://127.0.0.1:7002", "http://127.0.0.1:7002/shipments/7?full=1"),
-            ("http://proxy:80/stock/", "http://proxy:80/stock/shipments/7?full=1"),
-        ] {
-            let moved = moved(&base.parse().unwrap(), &target).unwrap();
-            assert_eq!(moved.to_string(), there);
-        }
     }
 }

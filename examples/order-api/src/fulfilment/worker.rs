@@ -18,11 +18,13 @@ use hyper_util::client::legacy::connect::Connect;
 use prometheus::Registry;
 use tokio::task::{JoinError, JoinSet};
 
-use super::config::{LEASE, SLOTS};
-use super::shipping::{Answered, order_of};
+use super::config::SLOTS;
+use super::shipping::order_of;
 use super::{Fulfilment, WorkerConfig, state};
 use crate::circuit::CircuitWatch;
+use crate::policy::InForce;
 use crate::service::TABLES;
+use crate::wire::{Answered, Wire};
 
 /// Takes tasks from the outbox, sends them to the Warehouse and settles them. Any number may run, in
 /// any number of processes.
@@ -35,7 +37,8 @@ pub struct Worker {
     fulfilment: Fulfilment,
     name: String,
     slots: NonZeroUsize,
-    lease: Duration,
+    lease: Option<Duration>,
+    in_force: InForce,
 }
 
 impl Worker {
@@ -52,14 +55,24 @@ impl Worker {
         let database = Database::open(&config.place, &TABLES).await?;
         let metrics = Metrics::register(&Registry::new(), None)
             .map_err(|error| StartError::setting("the metrics", METRICS_MEND, error))?;
-        let settings = &config.fulfilment;
-        let fulfilment = Fulfilment::open(settings, database, connector, &config.dice, &metrics);
-        let WorkerConfig { name, slots, lease, .. } = config.clone();
-        Ok(Self { fulfilment: fulfilment.await?, name, slots, lease })
+        let WorkerConfig { fulfilment: settings, policies, name, slots, lease, dice, .. } = config;
+        let to = settings.addresses(None);
+        let wire = Wire::open(&policies, to, connector, &dice, &metrics)?;
+        let in_force = wire.in_force().clone();
+        let fulfilment = Fulfilment::open(&settings, database, wire, dice, &metrics).await?;
+        Ok(Self { fulfilment, name, slots, lease, in_force })
     }
 
-    pub(crate) fn new(fulfilment: Fulfilment, name: &str) -> Self {
-        Self { fulfilment, name: name.to_owned(), slots: SLOTS, lease: LEASE }
+    pub(crate) fn new(fulfilment: Fulfilment, in_force: InForce, name: &str) -> Self {
+        let name = name.to_owned();
+        Self { fulfilment, name, slots: SLOTS, lease: None, in_force }
+    }
+
+    /// Takes each task for this long, whatever the policies say.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
+        self
     }
 
     /// The circuit that its shipments go through.
@@ -67,7 +80,8 @@ impl Worker {
         self.fulfilment.shipping.circuit()
     }
 
-    /// Ships until `shutdown` completes, then finishes what it has taken.
+    /// Ships until `shutdown` completes, then finishes what it has taken. Meanwhile it follows its
+    /// policies.
     ///
     /// Dropping the future stops it at once: what it had taken is taken again when its lease ends,
     /// by whoever comes, under the same key.
@@ -75,6 +89,7 @@ impl Worker {
         tokio::select! {
             () = self.ship(shutdown) => {}
             never = self.keep_looking() => match never {},
+            never = self.in_force.follow() => match never {},
         }
     }
 
@@ -114,7 +129,8 @@ impl Worker {
     /// When the database cannot say which tasks are due. A failure with one task is logged, and the
     /// task is due again when its lease ends.
     pub async fn run_once(&self) -> Result<Round, OutboxError> {
-        let tasks = self.fulfilment.boxes.claim(&self.name, self.slots.get(), self.lease).await?;
+        let tasks =
+            self.fulfilment.boxes.claim(&self.name, self.slots.get(), self.taken_for()).await?;
         let mut round = Round { taken: tasks.len(), ..Round::default() };
         let mut carried: FuturesUnordered<_> =
             tasks.into_iter().map(|task| self.carry(task)).collect();
@@ -164,11 +180,16 @@ impl Worker {
     }
 
     async fn take(&self, most: usize) -> Vec<Task> {
-        let taken = self.fulfilment.boxes.claim(&self.name, most, self.lease).await;
+        let taken = self.fulfilment.boxes.claim(&self.name, most, self.taken_for()).await;
         taken.unwrap_or_else(|error| {
             tracing::error!(%error, "the worker cannot take tasks");
             Vec::new()
         })
+    }
+
+    /// For how long a task is its own: the lease must outlast what is done with it.
+    fn taken_for(&self) -> Duration {
+        self.lease.unwrap_or_else(|| self.fulfilment.shipping.longest() + SPARE)
     }
 
     /// Sends a task and settles it; `None` when that could not be written down.
@@ -268,6 +289,8 @@ fn mourn(carried: Result<Option<Settled>, JoinError>) {
 }
 
 const REST: Duration = Duration::from_millis(100);
+/// For writing down what came of it, on a machine that may have more to do.
+const SPARE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Letters that are looked at together.
 const LOOK_MOST: usize = 64;

@@ -1,4 +1,5 @@
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::ask::{BadAsk, LINES_MAX};
 
@@ -23,10 +24,13 @@ impl Ask {
     }
 }
 
-#[derive(Deserialize)]
+/// A return as it is sent.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+#[schema(as = Return)]
+pub(crate) struct Wire {
     order_id: String,
+    #[schema(value_type = u32, minimum = 1, maximum = 100)]
     // Any number, so that one out of range is told what the range is.
     line: serde_json::Number,
 }

@@ -1,7 +1,7 @@
 //! Articles that come back: the stock of a confirmed line is given back once.
 
 mod ask;
-mod route;
+pub(crate) mod route;
 mod table;
 
 pub(crate) use route::give_back;

@@ -1,22 +1,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aplomb_core::{Deadline, Problem, retry_after};
+use aplomb_core::{Problem, retry_after};
 use aplomb_idempotency::{Claim, CompleteError, Recorded, Refusal};
 use aplomb_idempotency_sqlx::sqlite::failed;
-use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::ask::Ask;
+use super::ask::{Ask, Wire};
 use super::table::Written;
 use super::{Return, Returns};
 use crate::answer;
+use crate::caller::Caller;
 use crate::desk::Desk;
+use crate::inventory::By;
+use crate::openapi::ProblemDetails;
 use crate::order::{OrderId, Status};
-use crate::policy::Class;
 use crate::service::App;
 
 /// `POST /returns`: gives the stock of a line back, or goes on with the return that has this key.
@@ -24,17 +25,31 @@ use crate::service::App;
 /// It is written down first, Inventory is asked next, and its end commits together with the record
 /// of the key. While Inventory does not answer, it is refused for now: it stands written down, and
 /// the reconciler or the same key finishes it.
+#[utoipa::path(
+    post,
+    path = "/returns",
+    params(("idempotency-key" = String, Header, description = "the same key is answered with the same answer")),
+    request_body = Wire,
+    responses(
+        (status = 201, description = "the stock is back", body = Object),
+        (status = 400, description = "no key, or a body that is no return", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 404, description = "no such order or line", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 409, description = "not confirmed, or returned under another key", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 410, description = "the key was used too long ago", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 422, description = "the key was used for another return", body = ProblemDetails, content_type = "application/problem+json"),
+        (status = 503, description = "written down and not done yet; see Retry-After", body = ProblemDetails, content_type = "application/problem+json"),
+    )
+)]
 pub(crate) async fn give_back(
     State(app): State<Arc<App>>,
     claim: Claim,
-    deadline: Option<Extension<Deadline>>,
+    caller: Caller,
     body: Bytes,
 ) -> Result<Recorded, Refusal> {
     let ask = Ask::parse(&body).map_err(|bad| answer::bad_request(bad.to_string()))?;
     let order = OrderId::parse(&ask.order).ok_or_else(answer::unknown_order)?;
-    let inherited = deadline.map(|Extension(deadline)| deadline);
     tokio::select! {
-        returned = work(&app.desk, &claim, order, ask.line, inherited) => returned,
+        returned = work(&app.desk, &claim, order, ask.line, caller) => returned,
         // Another claim goes on with the return. Giving back twice is giving back once.
         () = claim.lost() => Err(CompleteError::Lost.into()),
     }
@@ -45,12 +60,12 @@ async fn work(
     claim: &Claim,
     order: OrderId,
     line: u32,
-    inherited: Option<Deadline>,
+    caller: Caller,
 ) -> Result<Recorded, Refusal> {
     let written = desk.returns.write_down(claim.key(), order, line, desk.now(), desk.hold()).await;
     let returned = taken(written.map_err(failed)?)?;
-    let on = Desk::errand(Class::Write, inherited);
-    if !desk.give_back(&returned, on).await {
+    let on = desk.errand(By::Customer, caller);
+    if !desk.give_back(&returned, &on).await {
         desk.postpone(&returned).await.map_err(failed)?;
         return Err(not_yet(desk));
     }

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -23,7 +21,7 @@ async fn what_inventory_says_is_passed_on() {
 
 #[tokio::test]
 async fn one_lost_answer_is_not_noticed() {
-    let town = Town::fresh_for(Duration::ZERO).await;
+    let town = Town::fresh_for("1us").await;
     town.stock("mug", 3).await;
     town.chaos(json!({"lose_next": 1})).await;
     assert_eq!(number(&town, "mug").await.body["available"], 3);
@@ -31,7 +29,7 @@ async fn one_lost_answer_is_not_noticed() {
 
 #[tokio::test]
 async fn in_an_outage_the_last_number_is_told_with_its_age_while_it_is_fresh() {
-    let town = Town::fresh_for(HOUR).await;
+    let town = Town::fresh_for("1h").await;
     town.stock("green%20mug", 3).await;
     let asked = number(&town, "green%20mug").await;
     town.chaos(json!({"down": true})).await;
@@ -39,7 +37,7 @@ async fn in_an_outage_the_last_number_is_told_with_its_age_while_it_is_fresh() {
     let told = number(&town, "gr%65en%20mug").await;
     assert_eq!(told.body, asked.body);
     let age: u64 = told.headers["age"].to_str().unwrap().parse().unwrap();
-    assert!(age < HOUR.as_secs());
+    assert!(age < 3_600);
     let status = told.headers["cache-status"].to_str().unwrap();
     assert!(status.starts_with("\"order-api\"; fwd="), "{status}");
     let metrics = town.metrics().await;
@@ -53,7 +51,7 @@ async fn in_an_outage_the_last_number_is_told_with_its_age_while_it_is_fresh() {
 
 #[tokio::test]
 async fn a_number_that_is_no_longer_fresh_is_not_told() {
-    let town = Town::fresh_for(Duration::ZERO).await;
+    let town = Town::fresh_for("1us").await;
     town.stock("mug", 3).await;
     assert_eq!(number(&town, "mug").await.body["available"], 3);
     town.chaos(json!({"down": true})).await;
@@ -62,7 +60,7 @@ async fn a_number_that_is_no_longer_fresh_is_not_told() {
 
 #[tokio::test]
 async fn nobody_is_shown_as_in_stock_what_was_just_bought() {
-    let town = Town::fresh_for(HOUR).await;
+    let town = Town::fresh_for("1h").await;
     town.stock("mug", 1).await;
     assert_eq!(number(&town, "mug").await.body["available"], 1);
     assert_eq!(town.order("click", &[("mug", 1)]).await.status, StatusCode::CREATED);
@@ -72,7 +70,7 @@ async fn nobody_is_shown_as_in_stock_what_was_just_bought() {
 
 #[tokio::test]
 async fn nobody_is_shown_as_in_stock_what_was_just_said_to_be_sold_out() {
-    let town = Town::fresh_for(HOUR).await;
+    let town = Town::fresh_for("1h").await;
     town.stock("mug", 1).await;
     town.stock("lamp", 1).await;
     town.stock("vase", 1).await;
@@ -90,7 +88,7 @@ async fn nobody_is_shown_as_in_stock_what_was_just_said_to_be_sold_out() {
 
 #[tokio::test]
 async fn what_may_have_been_bought_is_not_shown_as_in_stock_either() {
-    let town = Town::fresh_for(HOUR).await;
+    let town = Town::fresh_for("1h").await;
     town.stock("mug", 1).await;
     assert_eq!(number(&town, "mug").await.body["available"], 1);
     town.chaos(json!({"lose_response_rate": 1})).await;
@@ -111,5 +109,3 @@ async fn number(town: &Town, sku: &str) -> Answer {
     assert_eq!(answer.status, StatusCode::OK);
     answer
 }
-
-const HOUR: Duration = Duration::from_secs(3_600);

@@ -1,5 +1,6 @@
 //! What nobody knows is pending, and never "sold out".
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -77,9 +78,14 @@ async fn what_could_not_be_given_back_is_given_back_later() {
     town.stock("lamp", 0).await;
     // The first line is answered; of the second one, and of all that follows, nothing is heard.
     let placed = {
-        let order = town.order("click", &[("mug", 2), ("lamp", 1)]);
+        let is_over = Cell::new(false);
+        let order = async {
+            let placed = town.order("click", &[("mug", 2), ("lamp", 1)]).await;
+            is_over.set(true);
+            placed
+        };
         let storm = async {
-            while town.audit("mug").await["reserved"] == 0 {
+            while !is_over.get() && town.audit("mug").await["reserved"] == 0 {
                 tokio::task::yield_now().await;
             }
             town.chaos(json!({"lose_response_rate": 1})).await;

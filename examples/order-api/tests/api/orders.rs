@@ -99,9 +99,9 @@ async fn a_customer_who_clicks_again_has_one_order() {
 
 #[tokio::test]
 async fn an_order_that_takes_longer_than_its_lease_is_placed_once() {
-    let town = Town::open().await;
+    let town = Town::patient().await;
     town.stock("mug", 8).await;
-    // The lease of tests is 300 ms; the lines take two seconds, of three.
+    // The lease of tests is 300 ms; the lines take two seconds.
     town.chaos(json!({"latency_ms": 250})).await;
     let lines = [("mug", 1); 8];
     let (first, second) = tokio::join!(town.order("click", &lines), async {

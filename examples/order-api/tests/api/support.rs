@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use aplomb::policy::PolicyFile;
 use aplomb_core::Dice;
 use aplomb_inventory_service::{Inventory, Tokens};
-use aplomb_order_api::{Config, OrderApi};
+use aplomb_order_api::{Config, OrderApi, Policies};
 use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -34,9 +35,19 @@ impl Town {
         Self::with(|_| ()).await
     }
 
-    /// Numbers of stock count for so long.
-    pub(crate) async fn fresh_for(time: Duration) -> Self {
-        Self::with(|config| config.fresh_for = time).await
+    /// Numbers of stock count for so long, such as `1h`.
+    pub(crate) async fn fresh_for(time: &str) -> Self {
+        let terms = format!("fresh_for = \"{time}\", stale_for = \"{time}\"");
+        let policies = policies(&[("fresh_for = \"2s\", stale_for = \"2s\"", &terms)]);
+        Self::with(|config| config.policies = policies).await
+    }
+
+    /// Time enough for a reservation on a machine that has more to do.
+    pub(crate) async fn patient() -> Self {
+        let (line, order) = ("attempt_timeout = \"500ms\"\ntotal = \"3s\"", "\ntotal = \"4s\"");
+        let patient = "attempt_timeout = \"5s\"\ntotal = \"20s\"";
+        let policies = policies(&[(line, patient), (order, "\ntotal = \"40s\"")]);
+        Self::with(|config| config.policies = policies).await
     }
 
     /// The Order API has these settings.
@@ -100,6 +111,20 @@ impl Town {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// The demo's policies with these lines in the place of others.
+pub(crate) fn policies(changes: &[(&str, &str)]) -> Policies {
+    PolicyFile::parse("aplomb.toml", &policy_text(changes)).unwrap().into()
+}
+
+pub(crate) fn policy_text(changes: &[(&str, &str)]) -> String {
+    let mut text = include_str!("../../../demo/aplomb.toml").to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    text
 }
 
 /// The settings of tests: seeded, with a lease that is over soon.

@@ -5,7 +5,7 @@ use crate::support::{Ground, Town, on_both, until};
 on_both!(analytics_hears_of_confirmed_orders, a_sink_that_is_down_costs_no_order_anything);
 
 async fn analytics_hears_of_confirmed_orders(ground: Ground) {
-    let town = Town::with(ground, |fulfilment, warehouse| {
+    let town = Town::with(ground, &[], |fulfilment, warehouse| {
         fulfilment.analytics = Some(warehouse.parse().unwrap());
     });
     let town = town.await;
@@ -19,7 +19,7 @@ async fn analytics_hears_of_confirmed_orders(ground: Ground) {
 }
 
 async fn a_sink_that_is_down_costs_no_order_anything(ground: Ground) {
-    let town = Town::with(ground, |fulfilment, _| {
+    let town = Town::with(ground, &[], |fulfilment, _| {
         // Nobody listens there.
         fulfilment.analytics = Some("http://127.0.0.1:1".parse().unwrap());
     });

@@ -42,7 +42,7 @@ async fn a_worker_that_wakes_late_changes_nothing(ground: Ground) {
     let slow = serve(Router::new().route("/shipments", slow), &mut tasks).await;
     other.set(town.worker(|it| it.name = "prompt".into()).await).unwrap();
     let late = town.worker(|it| {
-        it.lease = Duration::from_millis(1);
+        it.lease = Some(Duration::from_millis(1));
         it.fulfilment.warehouse = slow.parse().unwrap();
     });
 
@@ -75,7 +75,7 @@ async fn a_worker_that_dies_in_between_ships_nothing_twice(ground: Ground) {
     };
     let silent = serve(Router::new().route("/shipments", forward), &mut tasks).await;
     let dying = town.worker(|it| {
-        it.lease = Duration::from_millis(50);
+        it.lease = Some(Duration::from_millis(50));
         it.fulfilment.warehouse = silent.parse().unwrap();
     });
     let dying = dying.await;

@@ -1,8 +1,5 @@
 //! What an operator may do with a dead letter.
 
-use std::time::Duration;
-
-use aplomb_dead_letter::Rounds;
 use http::{StatusCode, header};
 use serde_json::json;
 
@@ -15,6 +12,7 @@ on_both!(
     a_redrive_whose_answer_was_lost_is_found_out,
     what_is_no_letter_is_not_redriven,
     redrives_spend_the_budget,
+    a_letter_whose_key_may_be_forgotten_is_not_redriven,
     nobody_from_elsewhere_redrives,
 );
 
@@ -42,8 +40,9 @@ async fn a_mended_order_ships_under_its_old_key(ground: Ground) {
 }
 
 async fn poison_that_is_still_there_goes_back_to_stored(ground: Ground) {
-    let patient = Rounds::new(Duration::from_secs(60), Duration::from_secs(60));
-    let town = Town::with(ground, |fulfilment, _| fulfilment.rounds = patient).await;
+    let equal = ("jitter = \"full\", base = \"20ms\"", "jitter = \"equal\", base = \"20ms\"");
+    let patient = ("base = \"20ms\", cap = \"100ms\"", "base = \"1m\", cap = \"1m\"");
+    let town = Town::by(ground, &[equal, patient]).await;
     let order = town.confirmed("k").await;
     let letter = town.poisoned(&order).await;
     let redriven = town.redrive(&letter, &[]).await;
@@ -101,8 +100,8 @@ async fn what_is_no_letter_is_not_redriven(ground: Ground) {
 }
 
 async fn redrives_spend_the_budget(ground: Ground) {
-    let impatient = Rounds::new(Duration::ZERO, Duration::ZERO);
-    let town = Town::with(ground, |fulfilment, _| fulfilment.rounds = impatient).await;
+    let impatient = ("base = \"20ms\", cap = \"100ms\"", "base = \"1us\", cap = \"1us\"");
+    let town = Town::by(ground, &[impatient]).await;
     let (one, other) = (town.confirmed("k1").await, town.confirmed("k2").await);
     town.put("/poison", json!({"orders": [one, other]})).await;
     assert_eq!(town.api.worker("w").run_once().await.unwrap().dead_lettered, 2);
@@ -119,6 +118,18 @@ async fn redrives_spend_the_budget(ground: Ground) {
     assert_eq!(answers[0].status, StatusCode::OK);
     // Nothing was sent for it, so it does not count, and the letter is anybody's again.
     until(|| async { town.letters().await.iter().all(|letter| letter["state"] == "stored") }).await;
+    town.sound().await;
+}
+
+async fn a_letter_whose_key_may_be_forgotten_is_not_redriven(ground: Ground) {
+    let town = Town::by(ground, &[("redrive = \"7d\"", "redrive = \"1us\"")]).await;
+    let order = town.confirmed("k").await;
+    let letter = town.poisoned(&order).await;
+    town.put("/poison", json!({"orders": []})).await;
+    // The letter's own clock counts in milliseconds.
+    until(|| async { town.redrive(&letter, &[]).await.status == StatusCode::CONFLICT }).await;
+    let refused = town.redrive(&letter, &[]).await;
+    assert_eq!(refused.body["type"], "/problems/letter-too-old");
     town.sound().await;
 }
 

@@ -4,11 +4,11 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aplomb::policy::PolicyFile;
 use aplomb_core::{Dice, time};
-use aplomb_dead_letter::Rounds;
 use aplomb_inventory_service::serve::{self, Limits};
 use aplomb_inventory_service::{Inventory, Place, Tokens};
-use aplomb_order_api::{Config, FulfilmentConfig, OrderApi, Worker, WorkerConfig};
+use aplomb_order_api::{Config, FulfilmentConfig, OrderApi, Policies, Worker, WorkerConfig};
 use aplomb_warehouse::Warehouse;
 use axum::Router;
 use bytes::Bytes;
@@ -29,6 +29,7 @@ pub(crate) struct Town {
     pub(crate) inventory: String,
     pub(crate) warehouse: String,
     pub(crate) fulfilment: FulfilmentConfig,
+    policies: Policies,
     place: Place,
     http: Client,
     _tasks: JoinSet<()>,
@@ -74,28 +75,51 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
+/// The demo's policies with these lines in the place of others.
+fn policies(changes: &[(&str, &str)]) -> Policies {
+    let mut text = include_str!("../../../demo/aplomb.toml").to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    PolicyFile::parse("aplomb.toml", &text).unwrap().into()
+}
+
+/// Waits that a test has time for; and a busy machine is no failure.
+const PATIENT: &[(&str, &str)] = &[
+    ("base = \"1m\", cap = \"1h\"", "base = \"20ms\", cap = \"100ms\""),
+    ("attempt_timeout = \"2s\"\ntotal = \"8h\"", "attempt_timeout = \"5s\"\ntotal = \"8h\""),
+    ("attempt_timeout = \"500ms\"\ntotal = \"2s\"", "attempt_timeout = \"5s\"\ntotal = \"20s\""),
+    ("attempt_timeout = \"300ms\"\ntotal = \"1s\"", "attempt_timeout = \"5s\"\ntotal = \"20s\""),
+];
+
 impl Town {
     pub(crate) async fn open(ground: Ground) -> Self {
-        Self::with(ground, |_, _| {}).await
+        Self::with(ground, &[], |_, _| {}).await
+    }
+
+    /// With other policies.
+    pub(crate) async fn by(ground: Ground, changes: &[(&str, &str)]) -> Self {
+        Self::with(ground, changes, |_, _| {}).await
     }
 
     /// With other settings; the closure is told where the Warehouse is.
     pub(crate) async fn with(
         ground: Ground,
+        changes: &[(&str, &str)],
         change: impl FnOnce(&mut FulfilmentConfig, &str),
     ) -> Self {
         let mut tasks = JoinSet::new();
         let inventory = inventory(&ground, &mut tasks).await;
         let warehouse = warehouse(&ground, &mut tasks).await;
         let mut fulfilment = FulfilmentConfig::new(warehouse.parse().unwrap());
-        fulfilment.rounds = Rounds::new(Duration::from_millis(20), Duration::from_millis(100));
-        // A busy machine is no failure.
-        (fulfilment.attempt, fulfilment.round) = (PATIENCE, 2 * PATIENCE);
         change(&mut fulfilment, &warehouse);
         let mut config = Config::new(ground.data.path(), inventory.parse().unwrap());
         config.place = ground.place.clone();
         config.dice = Dice::seeded(7);
         config.fulfilment = fulfilment.clone();
+        let policies = policies(&[PATIENT, changes].concat());
+        config.policies = policies.clone();
         let api = OrderApi::open(config, HttpConnector::new()).await.unwrap();
         let (listener, orders) = listen().await;
         let router = api.router();
@@ -109,6 +133,7 @@ impl Town {
             inventory,
             warehouse,
             fulfilment,
+            policies,
             place,
             http,
             _tasks: tasks,
@@ -122,6 +147,7 @@ impl Town {
     pub(crate) async fn worker(&self, change: impl FnOnce(&mut WorkerConfig)) -> Worker {
         let mut config = WorkerConfig::new(self.place.clone(), self.fulfilment.clone());
         config.dice = Dice::seeded(8);
+        config.policies = self.policies.clone();
         change(&mut config);
         Worker::open(config, HttpConnector::new()).await.unwrap()
     }
@@ -292,5 +318,4 @@ impl Client {
     }
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
 const BACKOFFICE: &[(&str, &str)] = &[("authorization", "Bearer demo-backoffice")];

@@ -1,7 +1,6 @@
 //! From a confirmed order to its shipment, or to its dead letter.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use aplomb_order_api::Round;
 use http::StatusCode;
@@ -15,7 +14,7 @@ on_both!(
     several_workers_ship_every_order_once_whatever_the_network_does,
     a_warehouse_that_is_down_leaves_the_task_in_its_row,
     poison_is_a_dead_letter_at_once,
-    a_task_whose_horizon_has_ended_is_a_dead_letter,
+    a_task_that_has_had_all_its_rounds_is_a_dead_letter,
     what_was_shipped_although_every_answer_was_lost_is_no_dead_letter,
     a_letter_that_was_shipped_after_all_is_found_out,
     a_worker_that_is_told_to_stop_finishes_what_it_has_taken,
@@ -105,8 +104,8 @@ async fn poison_is_a_dead_letter_at_once(ground: Ground) {
     town.sound().await;
 }
 
-async fn a_task_whose_horizon_has_ended_is_a_dead_letter(ground: Ground) {
-    let town = Town::with(ground, |fulfilment, _| fulfilment.horizon = Duration::ZERO).await;
+async fn a_task_that_has_had_all_its_rounds_is_a_dead_letter(ground: Ground) {
+    let town = Town::by(ground, ONE_ROUND).await;
     let order = town.confirmed("k").await;
     town.put("/chaos", json!({"error_rate": 1.0})).await;
     let round = town.api.worker("w").run_once().await.unwrap();
@@ -117,10 +116,10 @@ async fn a_task_whose_horizon_has_ended_is_a_dead_letter(ground: Ground) {
 }
 
 async fn what_was_shipped_although_every_answer_was_lost_is_no_dead_letter(ground: Ground) {
-    let town = Town::with(ground, |fulfilment, _| fulfilment.horizon = Duration::ZERO).await;
+    let town = Town::by(ground, ONE_ROUND).await;
     let order = town.confirmed("k").await;
-    // Both attempts of the round; the look at the Warehouse after it gets through.
-    town.put("/chaos", json!({"lose_next": 2})).await;
+    // The look at the Warehouse after it gets through.
+    town.put("/chaos", json!({"lose_next": 1})).await;
     let round = town.api.worker("w").run_once().await.unwrap();
     assert_eq!((round.shipped, round.dead_lettered), (1, 0));
     assert_eq!(town.fulfilment_of(&order).await, "shipped");
@@ -129,7 +128,7 @@ async fn what_was_shipped_although_every_answer_was_lost_is_no_dead_letter(groun
 }
 
 async fn a_letter_that_was_shipped_after_all_is_found_out(ground: Ground) {
-    let town = Town::with(ground, |fulfilment, _| fulfilment.horizon = Duration::ZERO).await;
+    let town = Town::by(ground, ONE_ROUND).await;
     let order = town.confirmed("k").await;
     // Nothing gets through, the look at the Warehouse neither.
     town.put("/chaos", json!({"lose_response_rate": 1.0})).await;
@@ -154,3 +153,4 @@ async fn a_worker_that_is_told_to_stop_finishes_what_it_has_taken(ground: Ground
 }
 
 const ORDERS: u64 = 24;
+const ONE_ROUND: &[(&str, &str)] = &[("attempts = 12", "attempts = 1")];

@@ -3,7 +3,9 @@
 use aplomb_core::{Attempts, OperationClass};
 use toml::de::DeValue;
 
-use super::super::answers::{Alert, JITTERS, Key, Mode, Owner, Repeat, Transient, Waits};
+use super::super::answers::{
+    Alert, JITTERS, Key, Mode, Owner, Repeat, Transient, Waits, WhenPaused,
+};
 use super::super::bounds::ATTEMPTS_MAX;
 use super::super::builder::PolicyBuilder;
 use super::super::preset;
@@ -41,6 +43,9 @@ pub(crate) fn answers(
     }
     if let Some(waits) = backoff(reader, section, builder.waits()) {
         builder = builder.backoff(waits);
+    }
+    if let Some(then) = section.word(reader, "when_paused", WHEN_PAUSED) {
+        builder = builder.when_paused(then);
     }
     for alert in alerts(reader, section) {
         builder = builder.alert(alert);
@@ -156,5 +161,8 @@ const REPEATS: &[(&str, Option<&Repeat>)] = &[
     ("always", Some(&Repeat::Always)),
     ("never", Some(&Repeat::Never)),
 ];
+
+const WHEN_PAUSED: &[(&str, WhenPaused)] =
+    &[("wait", WhenPaused::Wait), ("fail", WhenPaused::Fail)];
 
 const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("observe", Mode::Observe)];

@@ -6,7 +6,7 @@ mod text;
 pub use html::html;
 pub use text::text;
 
-use super::answers::{Pace, Repeat, Transient, Waits, WhenExhausted};
+use super::answers::{Pace, Repeat, Transient, Waits, WhenExhausted, WhenPaused};
 use super::dependency::Dependency;
 use super::duration::shown;
 use super::file::PolicyFile;
@@ -119,11 +119,17 @@ fn in_words(policy: &Policy) -> String {
         )
     });
     let budget = budget.unwrap_or_default();
+    let paused = match policy.when_paused() {
+        WhenPaused::Wait => "",
+        WhenPaused::Fail => "; waits for no open circuit",
+    };
     match policy.pace() {
-        Pace::Once => format!("sent once, {one} at most, {total} in total"),
-        Pace::Waiting => format!("{attempts} attempts of {one}, {total} in total{waits}{budget}"),
+        Pace::Once => format!("sent once, {one} at most, {total} in total{paused}"),
+        Pace::Waiting => {
+            format!("{attempts} attempts of {one}, {total} in total{waits}{budget}{paused}")
+        }
         Pace::Rescheduled => {
-            format!("{attempts} runs of {one} within {total}, rescheduled{waits}{budget}")
+            format!("{attempts} runs of {one} within {total}, rescheduled{waits}{budget}{paused}")
         }
     }
 }
