@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use aplomb_inventory_service::{Keys, Place};
+use aplomb_order_api::Policies;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::Uri;
 
 use crate::place::{Records, Rows};
+use crate::storm::Storm;
 
 /// Designed failure, shown on two services that really fail.
 ///
@@ -22,12 +24,24 @@ pub(crate) struct Cli {
     /// one line of JSON.
     #[arg(long, default_value_t = 7000, value_parser = clap::value_parser!(u16).range(0..=65_533))]
     pub(crate) port: u16,
+    /// What may be tried, how often and for how long: a policy file, read again whenever it changes
+    /// (for the demo, `check` and `serve`) [default: the demo's own].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Places no orders by itself: only the worker and the reconciler are at work.
+    #[arg(long)]
+    pub(crate) no_traffic: bool,
     /// Where the databases lie [default: ./demo-data; for `check` a temporary directory].
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
 impl Cli {
+    /// What is in force.
+    pub(crate) fn policies(&self) -> Policies {
+        self.policy.as_ref().map_or_else(Policies::default, Policies::watched)
+    }
+
     /// Where the databases of services that go on living lie.
     pub(crate) fn lasting_data(&self) -> PathBuf {
         let chosen = self.data_dir.clone();
@@ -41,7 +55,19 @@ pub(crate) enum Command {
     /// broke, 2 on wrong usage, 3 when this machine does not let it run.
     Check(Check),
     /// Run one service alone. The first line on stdout is JSON with its URL.
-    Serve(Serve),
+    Serve(Box<Serve>),
+    /// Send dead letters once more, or show those that wait. Exits 0 when each that was asked for is
+    /// shipped, 1 when one is not, 3 when the Order API does not answer.
+    Redrive(Redrive),
+    /// Run the lab's scenario `article`, scaled down, over real sockets beside what the lab predicts for
+    /// it. Exits 0, or 1 when they are further apart than `--within` allows.
+    Storm(Storm),
+    /// Photograph the dashboard with a headless Chromium: light, dark, on a phone.
+    #[cfg(unix)]
+    Pictures {
+        /// Where the pictures go.
+        folder: PathBuf,
+    },
     /// Kill, stop and repeat Inventory processes at random, and count the effects. Exits as
     /// `check` does.
     #[cfg(unix)]
@@ -92,31 +118,91 @@ impl Store {
     }
 }
 
+/// What a check can play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Story {
+    /// The last item, and a response that is lost.
+    LastItem,
+    /// More orders than items, at once.
+    Rush,
+    /// The customer clicks again.
+    Clicks,
+    /// What nobody should send.
+    BadInput,
+    /// What is shown of the stock while Inventory is down.
+    Shown,
+    /// Poison, dead letter, redrive.
+    Poison,
+    /// A database that takes no dead letters.
+    NoRoom,
+    /// Inventory takes three seconds.
+    Slow,
+    /// Three in ten requests fail.
+    Flaky,
+    /// Three lanes while answers are lost.
+    Storm,
+    /// Three times what Inventory can do, with doors in front of it and without.
+    Overload,
+    /// Outage, breaker, recovery.
+    Outage,
+    /// Every process is replaced under load (needs processes).
+    Rolling,
+    /// Processes are killed at random (needs processes).
+    Kills,
+    /// Everything at once.
+    Mixed,
+}
+
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Check {
     /// Decides every die that can be decided.
     #[arg(long, default_value_t = 7)]
     pub(crate) seed: u64,
-    /// How long to run in all; the last scenario takes what the others leave.
+    /// About how long to run: each story takes what it needs, the last ones what is left.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) seconds: u64,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Where Inventory's rows lie: `sqlite:PATH`, `postgres://…`, or `postgres` for a private
-    /// server that is started for this run [default: a SQLite file in the data directory].
+    /// Play these stories alone.
+    #[arg(long, value_name = "STORY", value_delimiter = ',')]
+    pub(crate) only: Vec<Story>,
+    /// Where the rows lie: `postgres://…` with a schema for each service, `postgres` for a private
+    /// server that is started for this run, or `sqlite:PATH` for Inventory's own file [default:
+    /// SQLite files in the data directory].
     #[arg(long, value_name = "URL", value_parser = rows, default_value = "data", hide_default_value = true)]
     pub(crate) database: Rows,
     /// Where the records of Inventory's keys lie: `database`, `memory`, `redis://…`, or `redis`
     /// for a private server.
     #[arg(long, value_name = "STORE", value_parser = records, default_value = "database")]
     pub(crate) idempotency_store: Records,
-    /// How many Inventory processes share the database; 0 runs one inside this process.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=16))]
-    pub(crate) inventories: u64,
+    /// How many processes there are of each role: inventory, orders, warehouse, worker. 0 runs all
+    /// in this process, which is quicker; what needs processes to kill or to restart is skipped.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=8))]
+    pub(crate) processes: u64,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Redrive {
+    /// Where the Order API is.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:7000", value_parser = base_url)]
+    pub(crate) orders: Uri,
+    /// The letter to send; without one, and without `--all`, the letters are shown.
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// Send all that wait.
+    #[arg(long, conflicts_with = "id")]
+    pub(crate) all: bool,
+    /// Who does it, for the audit.
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    pub(crate) by: String,
+    /// Why, for the audit.
+    #[arg(long, value_name = "REASON", default_value = "")]
+    pub(crate) why: String,
 }
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct Serve {
     /// Which service.
     pub(crate) role: Role,
@@ -136,9 +222,28 @@ pub(crate) struct Serve {
     /// Where the idempotency records lie: `database`, `redis://…` or `memory` (for `inventory`).
     #[arg(long, value_name = "STORE", default_value = "database", value_parser = keys)]
     pub(crate) idempotency_store: Keys,
-    /// How long a claim on a key holds unless it is renewed, in milliseconds (for `inventory`).
-    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(100..=600_000))]
-    pub(crate) lease_ms: u64,
+    /// How long a claim on a key (for `inventory` and `orders`) or on a task (for `worker`) holds
+    /// unless it is renewed, in milliseconds [default: 2000; of a task 10000].
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(100..=600_000))]
+    pub(crate) lease_ms: Option<u64>,
+    /// How long connections are still taken after the order to stop, in milliseconds, so that
+    /// whoever watches `/readyz` can look elsewhere.
+    #[arg(long, value_name = "MS", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    pub(crate) notice_ms: u64,
+    /// Decides every die that can be decided [default: nobody can foretell them].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Makes the waits between the rounds of a shipment seconds instead of minutes, for somebody
+    /// who watches (for `orders` and `worker`).
+    #[arg(long)]
+    pub(crate) hurry: bool,
+    /// Also takes reservations without a key at `/legacy/reservations`, as the demo's naive
+    /// customers make them (for `inventory`).
+    #[arg(long)]
+    pub(crate) legacy: bool,
+    /// Stop when standard input ends.
+    #[arg(long, hide = true)]
+    pub(crate) with_parent: bool,
     /// Die or stop where a request's `x-torture` header says so.
     #[arg(long, hide = true)]
     pub(crate) obey_torture: bool,
@@ -154,6 +259,21 @@ pub(crate) enum Role {
     Warehouse,
     /// What ships confirmed orders, on the Order API's database.
     Worker,
+}
+
+impl Role {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Inventory, Self::Orders, Self::Warehouse, Self::Worker];
+
+    /// As it is said on the command line.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inventory => "inventory",
+            Self::Orders => "orders",
+            Self::Warehouse => "warehouse",
+            Self::Worker => "worker",
+        }
+    }
 }
 
 fn place(text: &str) -> Result<Place, String> {

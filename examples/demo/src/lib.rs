@@ -3,17 +3,27 @@
 //! `cargo demo` starts everything; `cargo demo -- --help` says what else there is.
 
 mod balancer;
+#[cfg(unix)]
+pub mod browser;
 mod check;
 mod cli;
 mod client;
+mod fleet;
+mod lanes;
+mod ledger;
 mod live;
 mod out;
+mod page;
 mod paint;
 mod place;
+mod process;
+mod redrive;
 mod replicas;
 mod role;
 mod services;
 mod shutdown;
+mod stand;
+mod storm;
 mod story;
 mod timeline;
 #[cfg(unix)]
@@ -59,12 +69,24 @@ pub async fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Whether every invariant held that was looked at.
 async fn obey(cli: Cli) -> Result<bool, Trouble> {
     match cli.command {
-        None => live::run(cli.port, &cli.lasting_data()).await.map(|()| true),
-        Some(Command::Check(check)) => check::run(check, cli.data_dir.as_deref()).await,
+        None => live::run(cli.port, &cli.lasting_data(), !cli.no_traffic, cli.policies())
+            .await
+            .map(|()| true),
+        Some(Command::Check(ref check)) => {
+            check::run(check, cli.data_dir.as_deref(), cli.policy.as_deref()).await
+        }
+        Some(Command::Redrive(redrive)) => redrive::run(&redrive).await,
+        Some(Command::Storm(storm)) => storm::run(&storm).await,
+        #[cfg(unix)]
+        Some(Command::Pictures { folder }) => {
+            let taken = tokio::task::spawn_blocking(move || page::pictures::take(&folder)).await;
+            let died = |error| Trouble::new(format!("the pictures were not taken: {error}"));
+            taken.map_err(died)?.map(|()| true)
+        }
         #[cfg(unix)]
         Some(Command::Torture(torture)) => torture::run(torture, cli.data_dir.as_deref()).await,
         Some(Command::Serve(ref serve)) => {
-            role::run(serve, &cli.lasting_data()).await.map(|()| true)
+            role::run(serve, &cli.lasting_data(), cli.policies()).await.map(|()| true)
         }
     }
 }

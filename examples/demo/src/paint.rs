@@ -16,6 +16,12 @@ impl Paint {
         Self { on: stdout().is_terminal() && !unwanted && !dumb }
     }
 
+    /// Leaves text as it is.
+    #[cfg(test)]
+    pub(crate) const fn off() -> Self {
+        Self { on: false }
+    }
+
     /// Whether the line under the cursor may be written anew.
     pub(crate) const fn is_on(self) -> bool {
         self.on

@@ -1,16 +1,23 @@
-//! Where Inventory's rows and the records of its keys lie.
+//! Where the services' rows and the records of Inventory's keys lie.
 
 use std::path::Path;
 
 use aplomb_inventory_service::{Keys, Place};
 use aplomb_testkit::servers::{NotStarted, Postgres, Redis};
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
 
+use crate::cli::Role;
 use crate::trouble::Trouble;
 
-/// A database and a store, with the private servers that they run on.
+/// A database for each service and a store of keys, with the private servers that they run on.
 pub(crate) struct Ground {
-    pub(crate) place: Place,
+    pub(crate) inventory: Place,
+    pub(crate) orders: Place,
+    pub(crate) warehouse: Place,
     pub(crate) keys: Keys,
+    /// The Postgres that all of them are schemas of, if they are.
+    server: Option<String>,
     /// Kept running for as long as this is kept.
     _postgres: Option<Postgres>,
     _redis: Option<Redis>,
@@ -19,10 +26,10 @@ pub(crate) struct Ground {
 /// The database that was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Rows {
-    /// A file in the data directory.
+    /// Files in the data directory.
     #[default]
     Data,
-    /// This one.
+    /// This one: Inventory's own file, or a Postgres for all.
     At(Place),
     /// A Postgres that is started for this run.
     Private,
@@ -45,16 +52,22 @@ impl Ground {
         data: &Path,
     ) -> Result<Self, Trouble> {
         let (mut postgres, mut redis) = (None, None);
-        let place = match rows {
-            Rows::Data => Place::File(data.join("inventory.db")),
-            Rows::At(place) => place,
+        let file = |role: Role| Place::File(data.join(format!("{}.db", role.schema())));
+        let (inventory, server) = match rows {
+            Rows::Data => (file(Role::Inventory), None),
+            Rows::At(Place::Postgres(url)) => (schema(&url, Role::Inventory), Some(url)),
+            Rows::At(place) => (place, None),
             Rows::Private => {
                 let server = blocking(Postgres::start).await?;
                 let url = server.url().to_owned();
                 postgres = Some(server);
-                Place::Postgres(url)
+                (schema(&url, Role::Inventory), Some(url))
             }
         };
+        if let Some(url) = &server {
+            make_schemas(url).await?;
+        }
+        let other = |role| server.as_deref().map_or_else(|| file(role), |url| schema(url, role));
         let keys = match records {
             Records::At(keys) => keys,
             Records::Private => {
@@ -64,23 +77,37 @@ impl Ground {
                 Keys::Redis(url)
             }
         };
-        Ok(Self { place, keys, _postgres: postgres, _redis: redis })
+        let (orders, warehouse) = (other(Role::Orders), other(Role::Warehouse));
+        Ok(Self { inventory, orders, warehouse, keys, server, _postgres: postgres, _redis: redis })
     }
 
-    /// How a process of `serve inventory` is told.
-    pub(crate) fn arguments(&self) -> Vec<String> {
-        let database = match &self.place {
+    /// The Postgres that has a schema for each service, if the rows lie on one.
+    pub(crate) fn server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// How a process that serves this role is told where its rows lie.
+    pub(crate) fn arguments(&self, role: Role) -> Vec<String> {
+        let place = match role {
+            Role::Inventory => &self.inventory,
+            Role::Orders | Role::Worker => &self.orders,
+            Role::Warehouse => &self.warehouse,
+        };
+        let database = match place {
             Place::Postgres(url) => url.clone(),
             Place::File(path) => format!("sqlite:{}", path.display()),
         };
-        let store = match &self.keys {
-            Keys::Redis(url) => url.clone(),
-            Keys::Memory => "memory".to_owned(),
-            Keys::Database => "database".to_owned(),
-        };
-        let words = ["serve", "inventory", "--listen", "127.0.0.1:0", "--database"];
-        let words = words.map(str::to_owned).into_iter();
-        words.chain([database, "--idempotency-store".to_owned(), store]).collect()
+        let words = ["serve", role.as_str(), "--listen", "127.0.0.1:0", "--database", &database];
+        let mut words = words.map(str::to_owned).to_vec();
+        if role == Role::Inventory {
+            let store = match &self.keys {
+                Keys::Redis(url) => url,
+                Keys::Memory => "memory",
+                Keys::Database => "database",
+            };
+            words.extend(["--idempotency-store".to_owned(), store.to_owned()]);
+        }
+        words
     }
 
     /// What keeps an effect from happening twice.
@@ -97,6 +124,36 @@ impl Ground {
     }
 }
 
+impl Role {
+    /// What its tables are found under. A worker works on the orders.
+    const fn schema(self) -> &'static str {
+        match self {
+            Self::Inventory => "inventory",
+            Self::Orders | Self::Worker => "orders",
+            Self::Warehouse => "warehouse",
+        }
+    }
+}
+
+/// The same server, where unqualified names are those of the role's own tables.
+fn schema(url: &str, role: Role) -> Place {
+    let mark = if url.contains('?') { '&' } else { '?' };
+    Place::Postgres(format!("{url}{mark}options=-c%20search_path%3D{}", role.schema()))
+}
+
+async fn make_schemas(url: &str) -> Result<(), Trouble> {
+    let made = async {
+        let mut server = PgConnection::connect(url).await?;
+        sqlx::raw_sql(SCHEMAS).execute(&mut server).await?;
+        server.close().await
+    };
+    made.await.map_err(|error: sqlx::Error| {
+        Trouble::new(format!(
+            "no schemas can be made on the Postgres: {error}; start it, or let its user make them"
+        ))
+    })
+}
+
 async fn blocking<T>(start: fn() -> Result<T, NotStarted>) -> Result<T, Trouble>
 where
     T: Send + 'static,
@@ -105,3 +162,8 @@ where
     let started = started.map_err(|error| Trouble::new(format!("a start died: {error}")))?;
     started.map_err(|error| Trouble::new(error.to_string()))
 }
+
+/// One for each service, so that none finds the tables of another.
+const SCHEMAS: &str = "CREATE SCHEMA IF NOT EXISTS inventory;
+     CREATE SCHEMA IF NOT EXISTS orders;
+     CREATE SCHEMA IF NOT EXISTS warehouse;";

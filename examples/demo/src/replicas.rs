@@ -1,30 +1,46 @@
-//! Inventory in processes of their own, and whoever starts them again.
+//! One role in processes of their own, and whoever starts them again.
 
-use std::path::PathBuf;
-use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aplomb_core::time;
+use bytes::Bytes;
+use http::{StatusCode, Uri};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
+use crate::balancer::Backends;
+use crate::cli::Role;
+use crate::process::{Process, START, is_stopped, was_killed};
 use crate::trouble::Trouble;
 
-/// Inventory processes that are started again whenever they die.
+/// Processes of one role that are started again whenever they die.
 pub(crate) struct Replicas {
     slots: Vec<Arc<Slot>>,
     keepers: Vec<JoinHandle<Result<(), Trouble>>>,
+    /// Ask each whether it is ready, until this is dropped.
+    watchers: JoinSet<()>,
     stop: watch::Sender<bool>,
 }
 
 /// One place for a process.
+#[derive(Debug, Default)]
 pub(crate) struct Slot {
     now: Mutex<Option<Alive>>,
+    /// How many were started here.
+    starts: AtomicU64,
+    /// Whether the one that is here was asked to end, and another one is to follow it.
+    leaving: AtomicBool,
+    /// Whether the one that is here said, when last asked, that new work should go elsewhere.
+    unready: AtomicBool,
+    /// How many said so before they ended.
+    pub(crate) notices: AtomicU64,
     /// How often one was killed.
     pub(crate) kills: AtomicU64,
     /// How often one was stopped, and let go on.
@@ -38,21 +54,24 @@ struct Alive {
 }
 
 impl Replicas {
-    /// Starts so many, with these arguments.
-    pub(crate) async fn start(count: usize, arguments: Vec<String>) -> Result<Self, Trouble> {
+    /// Starts so many of them, each with the arguments of its number.
+    pub(crate) async fn start(
+        role: Role,
+        count: usize,
+        arguments: impl Fn(usize) -> Vec<String>,
+    ) -> Result<Self, Trouble> {
         let (stop, stopping) = watch::channel(false);
-        let mut replicas = Self { slots: Vec::new(), keepers: Vec::new(), stop };
-        for _ in 0..count {
-            let slot = Arc::new(Slot {
-                now: Mutex::new(None),
-                kills: AtomicU64::new(0),
-                zombies: AtomicU64::new(0),
-            });
+        let (slots, keepers, watchers) = (Vec::new(), Vec::new(), JoinSet::new());
+        let mut replicas = Self { slots, keepers, watchers, stop };
+        for number in 0..count {
+            let (slot, arguments) = (Arc::new(Slot::default()), arguments(number));
             // The first one is waited for, so that what cannot start at all says so at once.
-            let child = launch(&slot, &arguments).await?;
-            let (arguments, stopping) = (arguments.clone(), stopping.clone());
-            let keeper = keep(Arc::clone(&slot), child, arguments, stopping);
+            let process = launch(role, &slot, &arguments).await?;
+            let keeper = keep(role, Arc::clone(&slot), process, arguments, stopping.clone());
             replicas.keepers.push(tokio::spawn(keeper));
+            if role != Role::Worker {
+                replicas.watchers.spawn(Arc::clone(&slot).watch());
+            }
             replicas.slots.push(slot);
         }
         Ok(replicas)
@@ -67,6 +86,12 @@ impl Replicas {
     /// All of them.
     pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
         self.slots.clone()
+    }
+
+    /// Those that take connections: all that live and have not said that they are not ready.
+    pub(crate) fn backends(&self) -> Backends {
+        let slots = self.slots();
+        Arc::new(move || slots.iter().filter_map(|slot| slot.address()).collect())
     }
 
     /// How often one was killed.
@@ -96,9 +121,52 @@ impl Slot {
         self.alive().map(|alive| alive.url)
     }
 
-    /// The same as an address.
-    pub(crate) fn address(&self) -> Option<String> {
-        self.url().and_then(|url| url.strip_prefix("http://").map(str::to_owned))
+    /// Where new connections go, unless its process said that it is not ready.
+    fn address(&self) -> Option<String> {
+        let url = self.url().filter(|_| !self.unready.load(Ordering::Acquire));
+        url.and_then(|url| url.strip_prefix("http://").map(str::to_owned))
+    }
+
+    /// Kills its process, if there is one. The slot's keeper starts another.
+    pub(crate) fn kill(&self) -> bool {
+        self.alive().is_some_and(|Alive { pid, .. }| kill_process(pid, Signal::KILL).is_ok())
+    }
+
+    /// Asks its process to end, and waits until the slot's keeper has started another one.
+    pub(crate) async fn replace(&self) -> Result<(), Trouble> {
+        let starts = self.starts.load(Ordering::Acquire);
+        self.leaving.store(true, Ordering::Release);
+        if let Some(Alive { pid, .. }) = self.alive() {
+            // One that was killed just now is followed by another one all the same.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let until = time::now() + START + END;
+        while self.starts.load(Ordering::Acquire) == starts {
+            if time::now() > until {
+                return Err(Trouble::new("a process that was asked to end has no successor"));
+            }
+            tokio::time::sleep(WATCH).await;
+        }
+        Ok(())
+    }
+
+    /// Asks time and again whether its process is ready. Only a clear answer changes anything.
+    async fn watch(self: Arc<Self>) {
+        let http = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+        loop {
+            tokio::time::sleep(WATCH).await;
+            let Some(url) = self.url() else {
+                continue;
+            };
+            let unready = match tokio::time::timeout(READY, readiness(&http, &url)).await {
+                Ok(Some(status)) => status == StatusCode::SERVICE_UNAVAILABLE,
+                Ok(None) | Err(_) => continue,
+            };
+            let is_same = self.url().as_deref() == Some(&url);
+            if is_same && self.unready.swap(unready, Ordering::AcqRel) != unready && unready {
+                self.notices.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Lets whichever process is stopped go on once it has been for so long. For ever.
@@ -125,28 +193,32 @@ impl Slot {
     }
 }
 
-/// Starts the slot's process again whenever it was killed. Any other end is its own fault.
+/// Starts the slot's process again whenever it was killed, or was asked to leave and did. Any other
+/// end is its own fault.
 async fn keep(
+    role: Role,
     slot: Arc<Slot>,
-    mut child: Child,
+    mut process: Process,
     arguments: Vec<String>,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), Trouble> {
     loop {
         let ended = tokio::select! {
-            status = child.wait() => Some(status),
+            status = process.child.wait() => Some(status),
             () = asked(&mut stopping) => None,
         };
         let Some(status) = ended else {
-            return end(&slot, child).await;
+            return end(role, &slot, process).await;
         };
         let status = status.map_err(|error| unwatched(&error))?;
         slot.set(None);
-        if !was_killed(status) {
-            return Err(Trouble::new(format!("a replica ended by itself: {status}")));
+        if was_killed(status) {
+            slot.kills.fetch_add(1, Ordering::Relaxed);
+        } else if !(status.success() && slot.leaving.load(Ordering::Acquire)) {
+            let role = role.as_str();
+            return Err(Trouble::new(format!("a process of {role} ended by itself: {status}")));
         }
-        slot.kills.fetch_add(1, Ordering::Relaxed);
-        child = launch(&slot, &arguments).await?;
+        process = launch(role, &slot, &arguments).await?;
     }
 }
 
@@ -155,71 +227,45 @@ async fn asked(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-async fn end(slot: &Slot, mut child: Child) -> Result<(), Trouble> {
+async fn end(role: Role, slot: &Slot, mut process: Process) -> Result<(), Trouble> {
     if let Some(Alive { pid, .. }) = slot.alive() {
         let _ = kill_process(pid, Signal::CONT);
         let _ = kill_process(pid, Signal::TERM);
     }
-    let Ok(status) = tokio::time::timeout(END, child.wait()).await else {
-        return Err(Trouble::new(format!("a replica did not end within {END:?} when asked to")));
+    let role = role.as_str();
+    let Ok(status) = tokio::time::timeout(END, process.child.wait()).await else {
+        return Err(Trouble::new(format!(
+            "a process of {role} did not end within {END:?} when asked to"
+        )));
     };
     let status = status.map_err(|error| unwatched(&error))?;
     if status.success() || was_killed(status) {
         return Ok(());
     }
-    Err(Trouble::new(format!("a replica ended badly: {status}")))
+    Err(Trouble::new(format!("a process of {role} ended badly: {status}")))
 }
 
-async fn launch(slot: &Slot, arguments: &[String]) -> Result<Child, Trouble> {
-    let program: PathBuf = std::env::current_exe()
-        .map_err(|error| Trouble::new(format!("this program cannot be found: {error}")))?;
-    let mut child = Command::new(&program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| Trouble::new(format!("{} does not start: {error}", program.display())))?;
-    let (url, pid) = (first_line(&mut child).await?, child.id());
-    let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    let pid = pid.ok_or_else(|| Trouble::new("a replica ended as soon as it had started"))?;
-    slot.set(Some(Alive { url, pid }));
-    Ok(child)
+async fn launch(role: Role, slot: &Slot, arguments: &[String]) -> Result<Process, Trouble> {
+    let process = Process::launch(role, arguments).await?;
+    slot.leaving.store(false, Ordering::Release);
+    slot.unready.store(false, Ordering::Release);
+    slot.set(Some(Alive { url: process.url.clone(), pid: process.pid }));
+    slot.starts.fetch_add(1, Ordering::Release);
+    Ok(process)
 }
 
-/// What a process says first: where it can be reached.
-async fn first_line(child: &mut Child) -> Result<String, Trouble> {
-    let silent = || Trouble::new("a replica did not say where it can be reached; see above");
-    let stdout = child.stdout.take().ok_or_else(silent)?;
-    let mut line = String::new();
-    let mut read = BufReader::new(stdout);
-    let first = tokio::time::timeout(START, read.read_line(&mut line)).await;
-    first.map_err(|_| silent())?.map_err(|_| silent())?;
-    let said: Value = serde_json::from_str(&line).map_err(|_| silent())?;
-    said["inventory"].as_str().map(str::to_owned).ok_or_else(silent)
-}
-
-fn was_killed(status: std::process::ExitStatus) -> bool {
-    use std::os::unix::process::ExitStatusExt;
-    status.signal() == Some(Signal::KILL.as_raw())
-}
-
-/// Whether a process is stopped, as the system tells it.
-fn is_stopped(pid: Pid) -> bool {
-    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
-    let Ok(stat) = std::fs::read_to_string(path) else {
-        return false;
-    };
-    // The name, in parentheses, may hold anything; the state follows it.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+async fn readiness(http: &Client<HttpConnector, Full<Bytes>>, url: &str) -> Option<StatusCode> {
+    let ask: Uri = format!("{url}/readyz").parse().ok()?;
+    http.get(ask).await.ok().map(|answer| answer.status())
 }
 
 fn unwatched(error: &std::io::Error) -> Trouble {
     Trouble::new(format!("a replica cannot be watched: {error}"))
 }
 
-/// How often a process is looked at that may have stopped.
+/// How often a process is looked at: whether it has stopped, is ready, has a successor.
 const WATCH: Duration = Duration::from_millis(20);
-/// A start takes a moment on a busy machine; a stop as long as requests may drain.
-const START: Duration = Duration::from_secs(60);
+/// How long it has for saying whether it is ready.
+const READY: Duration = Duration::from_secs(1);
+/// A stop takes as long as requests may drain.
 const END: Duration = Duration::from_secs(30);

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use aplomb_core::{Dice, Rng};
 use aplomb_inventory_service::{Inventory, Place, Tokens, serve};
-use aplomb_order_api::{FulfilmentConfig, OrderApi, Worker, WorkerConfig};
+use aplomb_order_api::{FulfilmentConfig, OrderApi, Policies, Worker, WorkerConfig};
 use aplomb_warehouse::Warehouse;
 use axum::Router;
 use axum::routing::get;
@@ -16,17 +17,17 @@ use tokio::net::TcpListener;
 
 use crate::cli::{Role, Serve};
 use crate::out;
-use crate::services::url;
+use crate::services::{HASTE, url};
 use crate::shutdown::Shutdown;
 use crate::trouble::Trouble;
 
 /// Serves one role until it is asked to stop. Its first line on stdout is JSON with its own URL.
-pub(crate) async fn run(command: &Serve, data: &Path) -> Result<(), Trouble> {
+pub(crate) async fn run(command: &Serve, data: &Path, policies: Policies) -> Result<(), Trouble> {
     match command.role {
         Role::Inventory => inventory(command, data).await,
-        Role::Orders => orders(command, data).await,
+        Role::Orders => orders(command, data, policies).await,
         Role::Warehouse => warehouse(command, data).await,
-        Role::Worker => worker(command, data).await,
+        Role::Worker => worker(command, data, policies).await,
     }
 }
 
@@ -40,19 +41,22 @@ async fn inventory(command: &Serve, data: &Path) -> Result<(), Trouble> {
         config.place = place.clone();
     }
     config.keys = command.idempotency_store.clone();
-    config.lease = Duration::from_millis(command.lease_ms);
+    config.lease = command.lease().unwrap_or(config.lease);
+    config.legacy = command.legacy;
+    config.chaos_seed = command.seed;
+    config.limits.notice = command.notice();
     #[cfg(unix)]
     if command.obey_torture {
         config.points = crate::torture::obey();
     }
     let inventory = Inventory::open(config).await?;
-    let shutdown = Shutdown::listen()?;
+    let shutdown = command.shutdown()?;
     announce("inventory", &listener)?;
     inventory.serve(listener, shutdown.asked()).await;
     Ok(())
 }
 
-async fn orders(command: &Serve, data: &Path) -> Result<(), Trouble> {
+async fn orders(command: &Serve, data: &Path, policies: Policies) -> Result<(), Trouble> {
     let listen = near("the Order API", command.listen)?;
     let listener = serve::bind(listen).await?;
     let mut config = aplomb_order_api::Config::new(data, command.inventory_url.clone());
@@ -62,10 +66,14 @@ async fn orders(command: &Serve, data: &Path) -> Result<(), Trouble> {
     if let Some(place) = &command.database {
         config.place = place.clone();
     }
-    config.fulfilment = FulfilmentConfig::new(command.warehouse_url.clone());
+    config.fulfilment = fulfilment(command);
+    config.policies = policies;
     config.fulfilment.analytics = Some(command.warehouse_url.clone());
+    config.lease = command.lease().unwrap_or(config.lease);
+    config.dice = command.dice();
+    config.limits.notice = command.notice();
     let orders = OrderApi::open(config, HttpConnector::new()).await?;
-    let shutdown = Shutdown::listen()?;
+    let shutdown = command.shutdown()?;
     announce("orders", &listener)?;
     orders.serve(listener, shutdown.asked()).await;
     Ok(())
@@ -77,22 +85,26 @@ async fn warehouse(command: &Serve, data: &Path) -> Result<(), Trouble> {
     if let Some(place) = &command.database {
         config.place = place.clone();
     }
+    config.chaos_seed = command.seed;
+    config.limits.notice = command.notice();
     let warehouse = Warehouse::open(config).await?;
-    let shutdown = Shutdown::listen()?;
+    let shutdown = command.shutdown()?;
     announce("warehouse", &listener)?;
     warehouse.serve(listener, shutdown.asked()).await;
     Ok(())
 }
 
 /// Its address answers `/healthz`.
-async fn worker(command: &Serve, data: &Path) -> Result<(), Trouble> {
+async fn worker(command: &Serve, data: &Path, policies: Policies) -> Result<(), Trouble> {
     let listener = serve::bind(near("the worker", command.listen)?).await?;
     let place = command.database.clone();
     let place = place.unwrap_or_else(|| Place::File(data.join(aplomb_order_api::DATABASE)));
-    let fulfilment = FulfilmentConfig::new(command.warehouse_url.clone());
-    let config = WorkerConfig::new(place, fulfilment);
+    let mut config = WorkerConfig::new(place, fulfilment(command));
+    config.policies = policies;
+    config.lease = command.lease();
+    config.dice = command.dice();
     let worker = Worker::open(config, HttpConnector::new()).await?;
-    let shutdown = Shutdown::listen()?;
+    let shutdown = command.shutdown()?;
     announce("worker", &listener)?;
     let health = Router::new().route("/healthz", get(|| async { "alive" }));
     let answering = tokio::spawn(async move { axum::serve(listener, health).await });
@@ -100,6 +112,34 @@ async fn worker(command: &Serve, data: &Path) -> Result<(), Trouble> {
     answering.abort();
     worker.close().await;
     Ok(())
+}
+
+fn fulfilment(command: &Serve) -> FulfilmentConfig {
+    let mut config = FulfilmentConfig::new(command.warehouse_url.clone());
+    if command.hurry {
+        config.haste = HASTE;
+    }
+    config
+}
+
+impl Serve {
+    fn shutdown(&self) -> Result<Shutdown, Trouble> {
+        if self.with_parent { Shutdown::with_parent() } else { Shutdown::listen() }
+    }
+
+    fn lease(&self) -> Option<Duration> {
+        self.lease_ms.map(Duration::from_millis)
+    }
+
+    fn notice(&self) -> Duration {
+        Duration::from_millis(self.notice_ms)
+    }
+
+    /// Each process rolls its own, or all of them would wait for equally long.
+    fn dice(&self) -> Dice {
+        let own = |seed| Rng::stream(seed, std::process::id().into()).bits();
+        self.seed.map_or_else(Dice::from_entropy, |seed| Dice::seeded(own(seed)))
+    }
 }
 
 /// Services without authentication are for this machine alone.

@@ -1,25 +1,25 @@
-//! The services, on loopback: in this process, or Inventory in several of its own.
+//! The services in this process, on loopback.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aplomb_core::{Dice, Rng};
-use aplomb_dead_letter::Rounds;
-use aplomb_inventory_service::{Inventory, Tokens, serve};
-use aplomb_order_api::{FulfilmentConfig, OrderApi};
+use aplomb_inventory_service::{Tokens, serve};
+use aplomb_order_api::{FulfilmentConfig, OrderApi, Policies};
 use aplomb_warehouse::Warehouse;
+use axum::Router;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::balancer::balance;
-use crate::client::Client;
+use crate::client::{Client, Sites};
 use crate::place::Ground;
-use crate::replicas::Replicas;
+use crate::stand::{Restarter, Stand};
 use crate::timeline::Timeline;
 use crate::trouble::Trouble;
 
@@ -36,13 +36,7 @@ pub(crate) struct Services {
     worker_task: JoinHandle<()>,
     stop_warehouse: watch::Sender<bool>,
     warehouse_task: JoinHandle<()>,
-    stock: Stock,
-}
-
-/// Inventory, in this process or in several of its own.
-enum Stock {
-    Here { stop: watch::Sender<bool>, task: JoinHandle<()> },
-    Apart { replicas: Replicas, balancer: JoinHandle<()> },
+    stock: Stand,
 }
 
 /// How the services are started.
@@ -52,8 +46,10 @@ pub(crate) struct Plan<'a> {
     pub(crate) data: &'a Path,
     pub(crate) seed: Option<u64>,
     pub(crate) ground: &'a Ground,
-    /// How many processes Inventory has; with 0 it is in this one.
-    pub(crate) inventories: usize,
+    /// What the Order API serves beside its own routes.
+    pub(crate) beside: Router,
+    /// What everything may cost that is asked of others.
+    pub(crate) policies: Policies,
 }
 
 impl Services {
@@ -65,16 +61,17 @@ impl Services {
         let (orders, inventory) = (url(&order_listener)?, url(&inventory_listener)?);
         let warehouse = url(&warehouse_listener)?;
         let timeline = Timeline::default();
-        let stock = Stock::open(&plan, inventory_listener).await?;
-        let client = Client::new(&orders, &inventory, stock.each(&inventory));
-        let client = client.with_warehouse(&warehouse);
-        let shipper = open_warehouse(plan.data, plan.seed).await?;
+        let stock = Stand::open(inventory_config(&plan)?, inventory_listener).await?;
+        let [at_orders, at_inventory] = [&orders, &inventory].map(|url| Sites::one(url));
+        let client = Client::new(at_orders, at_inventory, Sites::one(&warehouse));
+        let shipper = open_warehouse(&plan).await?;
         let (stop_warehouse, warehouse_stopped) = watch::channel(false);
         let serve_warehouse = shipper.serve(warehouse_listener, stopped(warehouse_stopped));
         let to = To { inventory: &inventory, warehouse: &warehouse };
-        let api = open_orders(plan.data, to, plan.seed, &timeline).await?;
+        let api = open_orders(&plan, to, &timeline).await?;
         let (stop_orders, orders_stopped) = watch::channel(false);
-        let (worker, worker_stopped) = (api.worker("worker"), stopped(stop_orders.subscribe()));
+        let (worker, worker_stopped) =
+            (api.worker("worker").lease(TASK_LEASE), stopped(stop_orders.subscribe()));
         let serve_orders = api.clone().serve(order_listener, stopped(orders_stopped));
         Ok(Self {
             client,
@@ -92,6 +89,11 @@ impl Services {
         })
     }
 
+    /// Restarts Inventory.
+    pub(crate) fn restarter(&self) -> Restarter {
+        self.stock.restarter()
+    }
+
     /// Stops all: first what calls, then what is called.
     pub(crate) async fn stop(self) -> Result<(), Trouble> {
         // The database is closed when nobody holds it any more.
@@ -102,44 +104,6 @@ impl Services {
         self.stop_warehouse.send_replace(true);
         self.warehouse_task.await.map_err(died)?;
         self.stock.stop().await
-    }
-}
-
-impl Stock {
-    async fn open(plan: &Plan<'_>, listener: TcpListener) -> Result<Self, Trouble> {
-        if plan.inventories > 0 {
-            let arguments = plan.ground.arguments();
-            let replicas = Replicas::start(plan.inventories, arguments).await?;
-            let balancer = tokio::spawn(balance(listener, replicas.slots()));
-            return Ok(Self::Apart { replicas, balancer });
-        }
-        let inventory = open_inventory(plan).await?;
-        let (stop, told) = watch::channel(false);
-        let task = tokio::spawn(inventory.serve(listener, stopped(told)));
-        Ok(Self::Here { stop, task })
-    }
-
-    /// The URL of each process.
-    fn each(&self, inventory: &str) -> Vec<String> {
-        match self {
-            Self::Here { .. } => vec![inventory.to_owned()],
-            Self::Apart { replicas, .. } => {
-                replicas.slots().iter().filter_map(|slot| slot.url()).collect()
-            }
-        }
-    }
-
-    async fn stop(self) -> Result<(), Trouble> {
-        match self {
-            Self::Here { stop, task } => {
-                stop.send_replace(true);
-                task.await.map_err(died)
-            }
-            Self::Apart { replicas, balancer } => {
-                balancer.abort();
-                replicas.stop().await
-            }
-        }
     }
 }
 
@@ -168,19 +132,22 @@ pub(crate) fn url(listener: &TcpListener) -> Result<String, Trouble> {
     Ok(format!("http://{address}"))
 }
 
-async fn open_inventory(plan: &Plan<'_>) -> Result<Inventory, Trouble> {
+fn inventory_config(plan: &Plan<'_>) -> Result<aplomb_inventory_service::Config, Trouble> {
     let tokens = Tokens::configured(None, true)?;
     let mut config = aplomb_inventory_service::Config::new(plan.data, tokens);
-    config.place = plan.ground.place.clone();
+    config.place = plan.ground.inventory.clone();
     config.keys = plan.ground.keys.clone();
     config.chaos_seed = plan.seed;
+    // The naive lane needs it.
+    config.legacy = true;
     config.limits.notice = Duration::ZERO;
-    Ok(Inventory::open(config).await?)
+    Ok(config)
 }
 
-async fn open_warehouse(data: &Path, seed: Option<u64>) -> Result<Warehouse, Trouble> {
-    let mut config = aplomb_warehouse::Config::new(data);
-    config.chaos_seed = seed;
+async fn open_warehouse(plan: &Plan<'_>) -> Result<Warehouse, Trouble> {
+    let mut config = aplomb_warehouse::Config::new(plan.data);
+    config.place = plan.ground.warehouse.clone();
+    config.chaos_seed = plan.seed;
     config.limits.notice = Duration::ZERO;
     Ok(Warehouse::open(config).await?)
 }
@@ -193,18 +160,20 @@ struct To<'a> {
 }
 
 async fn open_orders(
-    data: &Path,
+    plan: &Plan<'_>,
     to: To<'_>,
-    seed: Option<u64>,
     timeline: &Timeline,
 ) -> Result<OrderApi, Trouble> {
-    let mut config = aplomb_order_api::Config::new(data, uri(to.inventory)?);
+    let mut config = aplomb_order_api::Config::new(plan.data, uri(to.inventory)?);
+    config.place = plan.ground.orders.clone();
+    config.beside = plan.beside.clone();
+    config.policies = plan.policies.clone();
     let mut fulfilment = FulfilmentConfig::new(uri(to.warehouse)?);
     fulfilment.analytics = Some(uri(to.warehouse)?);
     // Somebody watches: minutes become seconds.
-    fulfilment.rounds = Rounds::new(ROUND_MIN, ROUND_MAX);
+    fulfilment.haste = HASTE;
     config.fulfilment = fulfilment;
-    if let Some(seed) = seed {
+    if let Some(seed) = plan.seed {
         // Inventory's faults are rolled with the seed itself.
         config.dice = Dice::seeded(Rng::stream(seed, ORDERS_STREAM).bits());
     }
@@ -222,6 +191,9 @@ async fn stopped(mut told: watch::Receiver<bool>) {
     let _ = told.wait_for(|stop| *stop).await;
 }
 
+/// For how long a task is its worker's own: longer than a round and the look after it, and short for
+/// whoever waits for a task that was lost.
+pub(crate) const TASK_LEASE: Duration = Duration::from_secs(5);
 const ORDERS_STREAM: u64 = 100;
-const ROUND_MIN: Duration = Duration::from_millis(400);
-const ROUND_MAX: Duration = Duration::from_secs(4);
+/// A minute passes in 400 ms.
+pub(crate) const HASTE: NonZeroU32 = NonZeroU32::new(150).expect("it is not zero");

@@ -18,7 +18,6 @@ struct Shared {
     latest: Mutex<VecDeque<Entry>>,
     sends: AtomicU64,
     replays: AtomicU64,
-    unanswered: AtomicU64,
 }
 
 impl Timeline {
@@ -30,11 +29,6 @@ impl Timeline {
     /// How many of them were answered with what had been answered before.
     pub(crate) fn replays(&self) -> u64 {
         self.shared.replays.load(Ordering::Relaxed)
-    }
-
-    /// How many of them ended without an answer.
-    pub(crate) fn unanswered(&self) -> u64 {
-        self.shared.unanswered.load(Ordering::Relaxed)
     }
 
     /// What happened to a line of an order, as
@@ -71,7 +65,6 @@ impl Observe<Entry> for Timeline {
             }
             Step::Unanswered(_) => {
                 self.shared.sends.fetch_add(1, Ordering::Relaxed);
-                self.shared.unanswered.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}
         }
@@ -108,6 +101,6 @@ mod tests {
         }
         let told = "attempt 1 response lost → waited 31 ms → attempt 2 replayed 201";
         assert_eq!(timeline.tell(order, 1), told);
-        assert_eq!((timeline.sends(), timeline.unanswered(), timeline.replays()), (3, 2, 1));
+        assert_eq!((timeline.sends(), timeline.replays()), (3, 1));
     }
 }

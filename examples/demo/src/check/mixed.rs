@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use serde_json::json;
 
 use super::report::Scenario;
-use super::scenarios::Stage;
+use super::stage::Stage;
 use crate::client::Answer;
 use crate::trouble::Trouble;
 
@@ -21,9 +21,7 @@ impl Stage<'_> {
         for sku in &skus {
             self.client().stock(sku, STOCK).await?;
         }
-        let timeline = &self.services.timeline;
-        let counted = || [timeline.sends(), timeline.unanswered(), timeline.replays()];
-        let before = counted();
+        let before = self.wire().await?;
         let knobs = json!({
             "latency_ms": 5, "latency_jitter_ms": 60, "error_rate": 0.1,
             "lose_response_rate": 0.15, "drop_connection_rate": 0.05, "seed": self.dice(),
@@ -33,18 +31,17 @@ impl Stage<'_> {
         let customers = (0..CUSTOMERS).map(|_| self.customer(end, &skus, &number));
         let answers: Vec<_> = try_join_all(customers).await?.into_iter().flatten().collect();
         self.calm(&mut scenario).await?;
+        let wire = self.wire().await? - before;
 
         let tally = self.tally(&answers).await?;
         scenario.note("orders", number.into_inner());
         scenario.note("confirmed", tally.confirmed);
         scenario.note("rejected", tally.rejected);
         scenario.note("answered pending", tally.answered_pending);
-        let names = ["sends", "unanswered", "replays"];
-        for ((name, now), before) in names.into_iter().zip(counted()).zip(before) {
-            scenario.note(name, now - before);
-        }
+        scenario.note("sends", wire.sends);
+        scenario.note("retries", wire.retries);
+        scenario.note("replays", wire.replays);
         scenario.broke(tally.untrue);
-        scenario.broke(self.unfulfilled().await?);
         Ok(scenario.took(time::now() - begun))
     }
 

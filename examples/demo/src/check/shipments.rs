@@ -7,7 +7,10 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::report::Scenario;
-use super::scenarios::Stage;
+use super::room::Room;
+use super::stage::Stage;
+use crate::client::Answer;
+use crate::ledger::Ledger;
 use crate::trouble::Trouble;
 
 impl Stage<'_> {
@@ -17,19 +20,19 @@ impl Stage<'_> {
         let (begun, mut scenario) = self.begin("poison, dead letter, redrive").await?;
         let (client, sku) = (self.client(), self.name("shipped"));
         client.stock(&sku, 100).await?;
-        // Nothing is shipped while one of them is being marked.
-        client.shipping_chaos(json!({"down": true})).await?;
-        let mut orders = Vec::new();
-        for number in 0..ORDERS {
-            let key = format!("{}-{number}", self.name("shipped"));
-            orders.push(client.order(&key, &[(&sku, 1)]).await?.order_id().to_owned());
-        }
-        let poison = orders[0].clone();
-        client.poison(&[&poison]).await?;
+        let key = |number: u32| format!("{}-{number}", self.name("shipped"));
+        let poison = self.poison(&key(0), &sku).await?;
+        let mut orders = vec![poison.clone()];
         let knobs = json!({"error_rate": 0.2, "lose_response_rate": 0.2, "seed": self.dice()});
         client.shipping_chaos(knobs).await?;
+        for number in 1..ORDERS {
+            orders.push(client.order(&key(number), &[(&sku, 1)]).await?.order_id().to_owned());
+        }
         self.calm(&mut scenario).await?;
-        self.until(|tally| tally.queued == 0 && tally.dead_lettered > 0).await?;
+        self.until("all but the poison is shipped", async |ledger| {
+            Ok(ledger.queued().await? == 0 && ledger.letters().await? > 0)
+        })
+        .await?;
         scenario.expect("poison is", self.fulfilment(&poison).await?, "dead_lettered");
 
         client.poison(&[]).await?;
@@ -39,43 +42,54 @@ impl Stage<'_> {
             let key = format!("{}-healthy-{number}", self.name("shipped"));
             orders.push(client.order(&key, &[(&sku, 1)]).await?.order_id().to_owned());
         }
-        self.until(|tally| tally.queued == 0).await?;
-        let letters = client.letters().await?;
-        let letter = letters["letters"].as_array().into_iter().flatten();
-        let mut letter = letter.filter(|letter| letter["order_id"] == poison.as_str());
-        let id = letter.next().and_then(|letter| letter["id"].as_str()).unwrap_or_default();
-        let mut redriven = client.redrive(id).await?;
-        let until = time::now() + PATIENCE;
-        // A letter is not sent again before its time.
-        while redriven.status != StatusCode::OK && time::now() < until {
-            tokio::time::sleep(PAUSE).await;
-            redriven = client.redrive(id).await?;
-        }
+        self.all_shipped().await?;
+        let id = self.letter_of(&poison).await?;
+        let redriven = self.redrive(&id).await?;
         scenario.expect("redriven", redriven.body["outcome"].clone(), "shipped");
         scenario.expect("poison is then", self.fulfilment(&poison).await?, "shipped");
-        let again = client.redrive(id).await?;
+        let again = client.redrive(&id).await?;
         scenario.expect("redriven again", again.status.as_u16(), 409);
         let mut shipped = 0;
         for order in &orders {
             shipped += u64::from(self.fulfilment(order).await? == "shipped");
         }
         scenario.expect("shipped", shipped, ORDERS + HEALTHY);
-        scenario.broke(self.unfulfilled().await?);
+        scenario.broke(self.ledger.lock().await.broken().await?);
         Ok(scenario.took(time::now() - begun))
     }
 
-    /// What must hold between orders, tasks, letters and shipments, whatever happened.
-    pub(crate) async fn unfulfilled(&self) -> Result<Vec<String>, Trouble> {
-        let tally = self.services.api.fulfilment().await.map_err(unreadable)?;
-        let shipments = self.client().shipments().await?;
-        let laws = [
-            ("an order is both shipped and dead-lettered", tally.both),
-            ("a confirmed order has neither task nor shipment nor letter", tally.lost),
-            ("a task stands for no confirmed order", tally.invented),
-            ("an order is shipped twice", shipments["duplicates"].as_u64().unwrap_or(u64::MAX)),
-        ];
-        let broken = laws.into_iter().filter(|(_, count)| *count > 0);
-        Ok(broken.map(|(law, count)| format!("{law}: {count} times")).collect())
+    /// The database takes no letters for a while: what should become one waits, nothing is lost, and
+    /// all other orders are shipped meanwhile.
+    pub(crate) async fn no_room_for_letters(&self) -> Result<Scenario, Trouble> {
+        let (begun, mut scenario) = self.begin("no room for dead letters").await?;
+        let (client, sku) = (self.client(), self.name("no-room"));
+        client.stock(&sku, 100).await?;
+        let key = |number: u32| format!("{}-{number}", self.name("no-room"));
+        let poison = self.poison(&key(0), &sku).await?;
+        let room = Room::take_away(self.ground).await?;
+        client.shipping_chaos(json!({})).await?;
+        let mut others = Vec::new();
+        for number in 1..ORDERS {
+            others.push(client.order(&key(number), &[(&sku, 1)]).await?);
+        }
+        self.calm(&mut scenario).await?;
+        self.until("all but the poison is shipped", async |ledger| Ok(ledger.queued().await? == 1))
+            .await?;
+        let meanwhile = self.fulfilment(&poison).await?;
+        room.give_back().await?;
+        self.until("the poison is a letter", async |ledger| Ok(ledger.queued().await? == 0))
+            .await?;
+
+        let tally = self.tally(&others).await?;
+        scenario.expect("shipped meanwhile", tally.shipped, others.len());
+        scenario.expect("poison meanwhile", meanwhile, "queued");
+        scenario.expect("poison is then", self.fulfilment(&poison).await?, "dead_lettered");
+        client.poison(&[]).await?;
+        let redriven = self.redrive(&self.letter_of(&poison).await?).await?;
+        scenario.expect("redriven", redriven.body["outcome"].clone(), "shipped");
+        scenario.broke(tally.untrue);
+        scenario.broke(self.ledger.lock().await.broken().await?);
+        Ok(scenario.took(time::now() - begun))
     }
 
     async fn fulfilment(&self, order: &str) -> Result<String, Trouble> {
@@ -83,28 +97,44 @@ impl Stage<'_> {
         Ok(shown.body["fulfilment"].as_str().unwrap_or("missing").to_owned())
     }
 
-    /// Waits until the worker has come so far, for a while.
-    async fn until(
-        &self,
-        reached: impl Fn(&aplomb_order_api::FulfilmentTally) -> bool,
-    ) -> Result<(), Trouble> {
+    /// An order that is marked before it can be shipped: the Warehouse is down afterwards.
+    async fn poison(&self, key: &str, sku: &str) -> Result<String, Trouble> {
+        let client = self.client();
+        client.shipping_chaos(json!({"down": true})).await?;
+        let poison = client.order(key, &[(sku, 1)]).await?.order_id().to_owned();
+        client.poison(&[&poison]).await?;
+        Ok(poison)
+    }
+
+    /// Waits until nothing is left to be shipped.
+    async fn all_shipped(&self) -> Result<(), Trouble> {
+        let done = async |ledger: &mut Ledger| Ok(ledger.queued().await? == 0);
+        self.until("every shipment has been made", done).await
+    }
+
+    /// The name of this order's letter; nothing where it has none.
+    async fn letter_of(&self, order: &str) -> Result<String, Trouble> {
+        let letters = self.client().letters().await?;
+        let mut letters = letters["letters"].as_array().into_iter().flatten();
+        let letter = letters.find(|letter| letter["order_id"] == order);
+        let id = letter.and_then(|letter| letter["id"].as_str());
+        Ok(id.unwrap_or_default().to_owned())
+    }
+
+    /// Sends a letter once more, when its time has come and the budget has something to spend.
+    async fn redrive(&self, id: &str) -> Result<Answer, Trouble> {
         let until = time::now() + PATIENCE;
-        while time::now() < until {
-            if reached(&self.services.api.fulfilment().await.map_err(unreadable)?) {
-                return Ok(());
+        loop {
+            let redriven = self.client().redrive(id).await?;
+            if redriven.status == StatusCode::OK || time::now() > until {
+                return Ok(redriven);
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Ok(())
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
-fn unreadable(error: sqlx::Error) -> Trouble {
-    Trouble::new(format!("orders.db: {error}"))
-}
-
-const ORDERS: u64 = 12;
-const HEALTHY: u64 = 24;
+const ORDERS: u32 = 12;
+const HEALTHY: u32 = 24;
 const PAUSE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use self::caller::{Callers, Told};
 use self::plan::Plan;
 use self::tally::Tally;
-use crate::cli::{Store, Torture};
+use crate::cli::{Role, Store, Torture};
 use crate::out;
 use crate::place::{Ground, Records, Rows};
 use crate::replicas::Replicas;
@@ -39,7 +39,7 @@ pub(crate) async fn run(torture: Torture, data: Option<&Path>) -> Result<bool, T
         .map_err(|error| Trouble::new(format!("no temporary directory can be made: {error}")))?;
     let data = data.unwrap_or(directory.path());
     let (ground, count) = ground(torture.store, data).await?;
-    let replicas = Replicas::start(count, arguments(&ground)).await?;
+    let replicas = Replicas::start(Role::Inventory, count, |_| arguments(&ground)).await?;
     let mut wakers = JoinSet::new();
     for slot in replicas.slots() {
         wakers.spawn(slot.wake(LEASE * 3));
@@ -125,7 +125,7 @@ async fn ground(store: Store, data: &Path) -> Result<(Ground, usize), Trouble> {
 
 fn arguments(ground: &Ground) -> Vec<String> {
     let lease = LEASE.as_millis().to_string();
-    let mut arguments = ground.arguments();
+    let mut arguments = ground.arguments(Role::Inventory);
     arguments.extend(["--obey-torture".to_owned(), "--lease-ms".to_owned(), lease]);
     arguments
 }
