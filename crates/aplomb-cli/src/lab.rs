@@ -5,12 +5,16 @@ use clap::Subcommand;
 
 use crate::failure::Failure;
 use crate::output::print;
-use crate::run::{self, Args};
+use crate::run::{self, SweepArgs};
+use crate::setup::Setup;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Runs a scenario: every policy in it, with every seed
-    Run(Args),
+    Run(Box<Setup>),
+    /// Runs a scenario at every load with every length of its fault: who comes back, and who never
+    /// does
+    Sweep(Box<SweepArgs>),
     /// Lists the scenarios and their policies
     List,
     /// Lists the keys of --set and of scenario files, with their defaults
@@ -21,7 +25,8 @@ pub(crate) enum Command {
 
 pub(crate) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Run(args) => return run::run(args),
+        Command::Run(setup) => return run::run(setup),
+        Command::Sweep(args) => return run::sweep(args),
         Command::List => print(&scenarios())?,
         Command::Keys => print(&settings())?,
         Command::Figures => print(&results())?,

@@ -6,8 +6,10 @@ mod lab;
 mod lint;
 mod output;
 mod paint;
+mod policy;
 mod progress;
 mod run;
+mod setup;
 
 use std::process::ExitCode;
 

@@ -47,6 +47,87 @@ fn a_file_of_ones_own_is_run() {
 }
 
 #[test]
+fn a_report_is_one_file_that_says_what_it_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("out.html");
+    let page = page.to_str().unwrap();
+    let made = || {
+        let args = ["lab", "run", "pause", "--clients", "50", "--seeds", "1", "--report", page];
+        let only = ["--only", "none", "--only", "full", "--set", "horizon=120"];
+        let output = aplomb(&[&args[..], &only].concat());
+        assert_eq!(output.status.code(), Some(0));
+        std::fs::read_to_string(page).unwrap()
+    };
+    let html = made();
+    assert!(html.contains("Never within the 120 seconds of every run: full."), "{html}");
+    assert!(html.contains("safe up to") && html.matches("<svg").count() == 2);
+    assert!(!html.contains("<script") && !html.contains("http://") && !html.contains("https://"));
+    assert_eq!(html, made(), "the same seed, the same bytes");
+}
+
+#[test]
+fn a_sweep_draws_a_map_of_each_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("map.html");
+    let grid = ["--loads", "30%,90%", "--faults", "1s,5s"];
+    let args = ["lab", "sweep", "pause", "--clients", "50", "--only", "none", "--only", "full"];
+    let more = ["--set", "horizon=100", "--report", page.to_str().unwrap(), "--json", "-"];
+    let output = aplomb(&[&args[..], &grid, &more].concat());
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let maps = &json["sweep"]["recovers"];
+    assert_eq!(maps["none"], serde_json::json!([[1.0, 1.0], [1.0, 1.0]]));
+    // At 30 % three sends for each call are less than the capacity; at 90 % they are not.
+    assert_eq!(maps["full"], serde_json::json!([[1.0, 0.0], [1.0, 0.0]]));
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(html.contains("well again in 2 of 4 places"), "{html}");
+}
+
+#[test]
+fn a_policy_file_is_run_as_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("aplomb.toml");
+    std::fs::write(
+        &file,
+        "version = 1\n[service]\nname = 'shop'\nfleet = 40\ncalls_per_second = 600\n\
+         [dependency.stock]\nbudget = { ratio = 0.1, cap = 5 }\ncapacity_per_second = 800\n\
+         breaker = { failure_ratio = 0.4 }\n\
+         [dependency.stock.operation.look]\nclass = 'read'\nmatch = 'GET /stock/{sku}'\n\
+         [dependency.stock.operation.buy]\nclass = 'confirm'\nmatch = 'POST /stock'\n\
+         key = { from = 'click', kept = '24h' }\nowner = 'customer'\n",
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let base = ["surge", "--seeds", "1", "--set", "horizon=45", "--policy", file];
+    let json = json(&[&base[..], &["--operation", "look"]].concat());
+    let settings = &json["settings"]["stock.look"];
+    for (key, value) in [
+        ("clients", "40"),
+        ("arrivals_per_second", "600"),
+        ("attempts", "2"),
+        ("attempt_timeout", "350ms"),
+        ("budget", "aplomb"),
+        ("ratio", "0.1"),
+        ("budget_cap", "5"),
+        ("breaker", "together"),
+        ("breaker_ratio", "0.4"),
+        ("servers", "50"),
+        ("service_time", "62.5ms"),
+    ] {
+        assert_eq!(settings[key], value, "{key}");
+    }
+    assert_eq!(json["policies"], serde_json::json!(["none", "full", "stock.look"]));
+
+    for (operation, reason) in
+        [(&[][..], "stock.buy, stock.look"), (&["--operation", "sell"], "no operation `sell`")]
+    {
+        let output = run(&[&base[..], operation].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_the_reason() {
     for (args, reason) in [
         (&["artcle"][..], "nearest is `article`"),
@@ -55,9 +136,11 @@ fn what_cannot_be_is_refused_with_the_reason() {
         (&["free", "--set", "clients"], "KEY=VALUE"),
         (&["free", "--set", "attempt_timeout=1ms"], "two network delays"),
         (&["free", "--only", "tower"], "it has set"),
-        (&["free", "--set", "budget=finagle"], "per-call, per-success"),
+        (&["free", "--set", "budget=finangle"], "per-call, per-success"),
         (&["free", "--set", "arrivals_per_second=1e8"], "--max-events"),
         (&["article", "--max-memory", "0.001"], "GiB a run"),
+        (&["free", "--set", "fault=dead-shard", "--set", "fault_seconds=1"], "set shards"),
+        (&["free", "--operation", "look"], "--policy"),
     ] {
         let output = run(args);
         let said = String::from_utf8(output.stderr).unwrap();

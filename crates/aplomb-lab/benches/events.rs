@@ -34,7 +34,7 @@ fn to_float(count: u64) -> f64 {
 type Settings = &'static [(&'static str, &'static str)];
 
 const ROUNDS: u64 = 3;
-const RUNS: [(&str, Settings); 4] = [
+const RUNS: [(&str, Settings); 5] = [
     (
         "healthy, 10,000 clients",
         &[
@@ -61,6 +61,22 @@ const RUNS: [(&str, Settings); 4] = [
         &[
             ("clients", "10000"),
             ("attempts", "3"),
+            ("attempt_timeout", "500ms"),
+            ("fault", "slow"),
+            ("fault_factor", "5"),
+            ("fault_start", "10"),
+            ("fault_seconds", "30"),
+            ("horizon", "300"),
+        ],
+    ),
+    (
+        "storm with breakers and admission, 10,000 clients",
+        &[
+            ("clients", "10000"),
+            ("attempts", "3"),
+            ("budget", "aplomb"),
+            ("breaker", "together"),
+            ("admission", "aplomb"),
             ("attempt_timeout", "500ms"),
             ("fault", "slow"),
             ("fault_factor", "5"),

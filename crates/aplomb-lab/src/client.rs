@@ -1,6 +1,8 @@
 use aplomb_core::{Rng, Rolls};
 
+use crate::model::Model;
 use crate::units::index;
+use crate::words::Guard;
 
 /// What each stream of random numbers is for. Every client has one of each, so that adding a
 /// client, or a draw for one purpose, never changes another.
@@ -17,6 +19,12 @@ pub enum Purpose {
     Service,
     /// How long the network takes.
     Network,
+    /// Which shard a call belongs to.
+    Shard,
+    /// How long its circuits stay open: the seed of their [`Dice`](aplomb_core::Dice).
+    Circuit,
+    /// When a busy server tells it to come back.
+    Pushback,
 }
 
 impl Purpose {
@@ -34,6 +42,13 @@ pub(crate) struct Client {
     pub(crate) service: Rng,
     pub(crate) network: Rng,
     dice: Rolls,
+}
+
+/// What few models need of a client: kept apart, so that the others stay small.
+#[derive(Debug)]
+pub(crate) struct Rare {
+    pub(crate) shard: Rng,
+    pub(crate) pushback: Rng,
 }
 
 impl Client {
@@ -55,18 +70,40 @@ impl Client {
 
 /// All callers: the clients, then the services of a chain, which call each other.
 #[derive(Debug)]
-pub(crate) struct Clients(Vec<Client>);
+pub(crate) struct Clients {
+    all: Vec<Client>,
+    rare: Vec<Rare>,
+}
 
 impl Clients {
-    pub(crate) fn new(seed: u64, clients: u32, layers: u8) -> Self {
-        // Services take their streams from the far end, so that more clients leave them alone.
-        let services = (1..layers).map(|service| u32::MAX - u32::from(service));
-        Self((0..clients).chain(services).map(|number| Client::new(seed, number)).collect())
+    pub(crate) fn new(model: &Model, seed: u64) -> Self {
+        let rare = |number| Rare {
+            shard: Purpose::Shard.stream(seed, number),
+            pushback: Purpose::Pushback.stream(seed, number),
+        };
+        let is_rare = model.shards > 1 || model.admission != Guard::None;
+        Self {
+            all: numbers(model).map(|number| Client::new(seed, number)).collect(),
+            rare: numbers(model).filter(|_| is_rare).map(rare).collect(),
+        }
     }
 
+    #[inline]
     pub(crate) fn of(&mut self, caller: u32) -> &mut Client {
-        &mut self.0[index(caller.into())]
+        &mut self.all[index(caller.into())]
     }
+
+    /// Only where there are shards or admission.
+    pub(crate) fn rare(&mut self, caller: u32) -> &mut Rare {
+        &mut self.rare[index(caller.into())]
+    }
+}
+
+/// The numbers that callers take their streams from. Services take theirs from the far end, so that
+/// more clients leave them alone.
+pub(crate) fn numbers(model: &Model) -> impl Iterator<Item = u32> {
+    let services = (1..model.layers).map(|service| u32::MAX - u32::from(service));
+    (0..model.clients).chain(services)
 }
 
 const PURPOSES: u64 = 8;

@@ -83,6 +83,8 @@ pub enum BadScenario {
     Key(WrongKey),
     /// Its settings contradict each other.
     Impossible(Impossible),
+    /// It has no phase map, and why.
+    NoMap(&'static str),
     /// There is no such policy in it.
     Policy {
         /// What was asked for.
@@ -102,6 +104,7 @@ impl fmt::Display for BadScenario {
             Self::Toml(why) => write!(f, "this is no scenario: {why}"),
             Self::Key(wrong) => wrong.fmt(f),
             Self::Impossible(impossible) => impossible.fmt(f),
+            Self::NoMap(why) => f.write_str(why),
             Self::Policy { name, known } => {
                 write!(f, "there is no policy `{name}` in it; it has {known}")
             }

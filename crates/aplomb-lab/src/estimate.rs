@@ -5,14 +5,16 @@ use std::fmt;
 use aplomb_core::Attempts;
 
 use crate::budget::Budgets;
-use crate::call::Call;
-use crate::client::Client;
+use crate::call::{Call, Work};
+use crate::circuits::Circuits;
+use crate::client::{Client, Rare};
 use crate::measure::Second;
-use crate::model::{Kind, Model, Schedule, Start};
+use crate::model::Model;
 use crate::queue::Event;
 use crate::scenario::Case;
 use crate::server::Job;
 use crate::units::{float, seconds, whole};
+use crate::words::{Fault, Kind, Schedule, Start};
 
 /// Bounds on what runs need, in the worst case of every retry being sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -41,19 +43,23 @@ impl Estimate {
         let clients = f64::from(model.clients);
         let calls = match model.start {
             Start::Together => clients,
-            Start::Open => model.arrivals_per_second * seconds(model.arrivals_end()),
+            Start::Open => model.arrivals_per_second * seconds(open_for(model)),
         };
-        let attempts = attempts(model);
+        let attempts = attempts(model) * if model.hedge_after.is_some() { 2.0 } else { 1.0 };
         let layers = i32::from(model.layers);
         // At each service of a chain every attempt of the one above is a call.
         let sends: f64 = (1..=layers).map(|layer| libm::pow(attempts, layer.into())).sum();
         let bottom = libm::pow(attempts, layers.into());
 
         let each =
-            size(size_of::<Client>() + 2 * size_of::<Event>()) + float(Budgets::bytes(model));
+            size(size_of::<Client>() + size_of::<Rare>() + 2 * size_of::<Event>() + HEDGE_BUCKET)
+                + float(Budgets::bytes(model) + Circuits::bytes(model));
         let running = running(model, calls) * f64::from(layers);
-        let under_way = size(size_of::<Call>() + 4 * size_of::<Event>());
-        let waiting = waiting(model, calls, bottom) * size(2 * size_of::<Job>());
+        let under_way = size(size_of::<Call>() + size_of::<Work>() + 4 * size_of::<Event>());
+        let jobs = waiting(model, calls, bottom);
+        // A call's work is kept once, however many of its sends wait.
+        let waiting =
+            jobs * size(2 * size_of::<Job>()) + jobs.min(calls) * size(2 * size_of::<Work>());
         let rows = seconds(model.horizon) * size(size_of::<Second>());
         Self {
             events: calls * (1.0 + EVENTS_PER_SEND * sends),
@@ -115,6 +121,14 @@ fn attempts(model: &Model) -> f64 {
     float(model.horizon / (2 * model.network_delay + wait).max(1))
 }
 
+/// How long calls begin, a surge counted as so much longer.
+fn open_for(model: &Model) -> u64 {
+    let plain = model.arrivals_end();
+    let surge = model.fault_seconds.min(plain.saturating_sub(model.fault_start));
+    let more = whole(float(surge) * (model.fault_factor - 1.0));
+    if model.fault == Fault::Surge { plain.saturating_add(more) } else { plain }
+}
+
 /// Calls under way at once at most.
 fn running(model: &Model, calls: f64) -> f64 {
     let (Start::Open, Some(timeout)) = (model.start, model.attempt_timeout) else {
@@ -123,7 +137,8 @@ fn running(model: &Model, calls: f64) -> f64 {
     let attempts = whole(attempts(model));
     let waits = model.longest_wait().saturating_mul(attempts.saturating_sub(1));
     let life = timeout.saturating_mul(attempts).saturating_add(waits);
-    calls.min(model.arrivals_per_second * seconds(life))
+    let surge = if model.fault == Fault::Surge { model.fault_factor } else { 1.0 };
+    calls.min(model.arrivals_per_second * surge * seconds(life))
 }
 
 /// Requests in the server's queue at most: what arrives in the fault, and after it what arrives
@@ -134,10 +149,14 @@ fn waiting(model: &Model, calls: f64, bottom: f64) -> f64 {
     };
     let all = calls * bottom;
     let offered = all / seconds(model.arrivals_end()).max(1.0);
-    let capacity = f64::from(servers) / seconds(model.service_time).max(1e-9);
+    let capacity =
+        f64::from(servers) * f64::from(model.shards) / seconds(model.service_time).max(1e-9);
     let surplus = (offered - capacity).max(0.0) * seconds(model.horizon);
-    let fault = offered * seconds(model.fault_seconds.min(model.horizon));
-    all.min(surplus + fault + offered).min(model.queue_limit.map_or(f64::INFINITY, float))
+    // A server that was restarted is slow for as long again.
+    let bad = model.fault_seconds.saturating_mul(if model.fault == Fault::Restart { 2 } else { 1 });
+    let fault = offered * seconds(bad.min(model.horizon));
+    let room = model.queue_limit.map_or(f64::INFINITY, float) * f64::from(model.shards);
+    all.min(surplus + fault + offered).min(room)
 }
 
 fn size(bytes: usize) -> f64 {
@@ -148,6 +167,7 @@ fn size(bytes: usize) -> f64 {
 const EVENTS_PER_SEND: f64 = 5.0;
 /// What the kernel is held to on one core.
 const EVENTS_PER_SECOND: f64 = 5e6;
+const HEDGE_BUCKET: usize = 4;
 const GIB: f64 = 1_073_741_824.0;
 
 #[cfg(test)]

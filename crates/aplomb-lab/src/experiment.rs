@@ -7,6 +7,7 @@ use std::thread;
 use crate::figures::figures;
 use crate::report::{Outcome, Report, Run};
 use crate::scenario::{Case, Scenario};
+use crate::series::Series;
 use crate::simulation::{Control, simulate};
 
 /// A scenario's cases, ready to run.
@@ -25,6 +26,10 @@ impl Experiment {
     pub fn new(scenario: Scenario) -> Result<Self, crate::BadScenario> {
         let cases = scenario.cases()?;
         Ok(Self { scenario, cases })
+    }
+
+    pub(crate) fn of(scenario: Scenario, cases: Vec<Case>) -> Self {
+        Self { scenario, cases }
     }
 
     /// Its cases.
@@ -95,5 +100,6 @@ fn run(case: &Case, seed: u64, control: &Control) -> Run {
         events: measures.events,
         reached: measures.reached,
         is_complete: measures.reached == model.horizon,
+        series: Series::of(&measures),
     }
 }

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::measure::{Measures, Second};
-use crate::model::{Fault, Model};
+use crate::model::Model;
 use crate::units::{SECOND, count, float, index, seconds};
+use crate::words::Fault;
 
 /// One figure: a name in the results and what it means.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ macro_rules! figures {
     };
 }
 
-static FIGURES: [Figure; 19] = figures![
+static FIGURES: [Figure; 23] = figures![
     amplification_during, "sends for each call, in the seconds of the fault", |model, m| amplification(m, during(model));
     amplification_after, "sends for each call, from the fault's end until calls stop beginning", |model, m| amplification(m, after(model));
     success_during, "share of the calls begun during the fault that succeeded", |model, m| success(rows(m, during(model)));
@@ -48,11 +49,15 @@ static FIGURES: [Figure; 19] = figures![
     goodput_late, "calls a second that succeeded late in the run", |model, m| rate(rows(m, Some(late(model))), |row| row.successes);
     waste_after, "share of the answers that nobody waited for, from the fault's end on (without a fault: of all)", |model, m| waste(rows(m, Some(since_fault(model))));
     peak_attempts_per_second, "sends in the busiest second", |_, m| m.seconds.iter().map(|row| float(row.attempts)).reduce(f64::max);
+    peak_after, "sends in the busiest second from the fault's end on", |model, m| rows(m, after(model)).iter().map(|row| float(row.attempts)).reduce(f64::max);
     peak_queue, "the longest queue", |_, m| m.seconds.iter().map(|row| float(row.queue)).reduce(f64::max);
     recovered, "1 when the run recovered before its horizon, else 0", |model, m| has_recovered(model, m).map(|recovered| f64::from(u8::from(recovered)));
     time_to_recover, "seconds from the fault's end to the first of five in which 95 % of the calls begun succeed; null: never before the horizon", |model, m| faulty(model).and_then(|()| recovery(model, m));
     p50, "seconds that half of the successful calls took at most", |_, m| m.latency.quantile(0.5).map(seconds);
     p99, "seconds that 99 % of the successful calls took at most", |_, m| m.latency.quantile(0.99).map(seconds);
+    duplicates, "times that the work of a call was done again, for each thousand calls", |_, m| ratio(1000.0 * sum(&m.seconds, |row| row.duplicates), sum(&m.seconds, |row| row.calls));
+    hedges_per_call, "second sends of an attempt, for each call", |_, m| ratio(sum(&m.seconds, |row| row.hedges), sum(&m.seconds, |row| row.calls));
+    held_back_per_call, "attempts that an open circuit did not let out, for each call", |_, m| ratio(sum(&m.seconds, |row| row.held_back), sum(&m.seconds, |row| row.calls));
     sends, "sends to the last service", |_, m| Some(sum(&m.seconds, |row| row.attempts));
     sends_per_call, "the same for each call", |_, m| ratio(sum(&m.seconds, |row| row.attempts), sum(&m.seconds, |row| row.calls));
     success_ratio, "share of the calls that succeeded, of those that ended", |_, m| success(&m.seconds);

@@ -19,7 +19,7 @@ pub struct Measures {
 }
 
 /// What was counted in one second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Second {
     /// Calls that began.
@@ -50,6 +50,16 @@ pub struct Second {
     pub queued: u64,
     /// How long all of them queued together, in nanoseconds.
     pub wait: u64,
+    /// Attempts that an open circuit did not let out.
+    pub held_back: u64,
+    /// Second sends of an attempt.
+    pub hedges: u64,
+    /// Times that the work of a call was done though it was done before.
+    pub duplicates: u64,
+    /// The retries that a client holds when the second ends, on average.
+    pub held: f64,
+    /// The share of the clients with a circuit that is not closed then.
+    pub open: f64,
 }
 
 impl Measures {

@@ -1,10 +1,14 @@
 use aplomb_backoff::Backoff;
+use aplomb_circuit_breaker::{Settings, Trip};
 use aplomb_core::time::Duration;
 use aplomb_core::{Attempts, Ratio};
 use aplomb_retry::Rules;
 
-use crate::error::Impossible;
-use crate::units::SECOND;
+use crate::units::{SECOND, float, whole};
+use crate::words::{
+    Circuit, Discipline, Distribution, Fault, Funding, Guard, Heed, Kind, Memory, Ownership,
+    Paused, Schedule, Shed, Start,
+};
 
 /// Everything that a run depends on but its seed. Times are in nanoseconds.
 ///
@@ -24,6 +28,7 @@ pub struct Model {
     pub(crate) backoff: Schedule,
     pub(crate) base: u64,
     pub(crate) cap: u64,
+    pub(crate) heed: Heed,
     pub(crate) budget: Funding,
     pub(crate) ratio: Ratio,
     pub(crate) budget_cap: u32,
@@ -31,8 +36,22 @@ pub struct Model {
     pub(crate) budget_floor: u32,
     pub(crate) timer_tick: u64,
 
+    pub(crate) hedge_after: Option<u64>,
+    pub(crate) hedge_ratio: Ratio,
+
+    pub(crate) breaker: Circuit,
+    pub(crate) breaker_ratio: Ratio,
+    pub(crate) breaker_calls: u32,
+    pub(crate) breaker_window: u64,
+    pub(crate) breaker_row: u32,
+    pub(crate) breaker_open: u64,
+    pub(crate) breaker_cap: u64,
+    pub(crate) breaker_jitter: Schedule,
+    pub(crate) when_paused: Paused,
+
     pub(crate) service: Kind,
     pub(crate) layers: u8,
+    pub(crate) shards: u32,
     pub(crate) servers: Option<u32>,
     pub(crate) service_time: u64,
     pub(crate) service_distribution: Distribution,
@@ -42,6 +61,8 @@ pub struct Model {
     pub(crate) queue_wait_limit: Option<u64>,
     pub(crate) discipline: Discipline,
     pub(crate) shed: Shed,
+    pub(crate) admission: Guard,
+    pub(crate) keys: Memory,
     pub(crate) ownership: Ownership,
 
     pub(crate) fault: Fault,
@@ -49,98 +70,10 @@ pub struct Model {
     pub(crate) fault_seconds: u64,
     pub(crate) fault_factor: f64,
     pub(crate) fault_ratio: Ratio,
+    pub(crate) retry_after: Option<u64>,
 
     pub(crate) seeds: u32,
     pub(crate) seed: u64,
-}
-
-/// How calls begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// Each client calls at random times, whatever became of its other calls.
-    Open,
-    /// Every client makes one call, all at time 0.
-    Together,
-}
-
-/// How long a caller waits before it tries again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Schedule {
-    None,
-    Exponential,
-    Full,
-    Equal,
-    Decorrelated,
-}
-
-/// What pays for retries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Funding {
-    /// Nothing needs to.
-    None,
-    /// A bucket that every call fills.
-    PerCall,
-    /// A bucket that first tries that succeed fill.
-    PerSuccess,
-    /// The budget of the crate `tower`.
-    Tower,
-    /// Ours.
-    Aplomb,
-}
-
-/// What answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Workers behind a queue.
-    Workers,
-    /// One row under optimistic locking: an attempt reads it, then writes it.
-    Row,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Distribution {
-    Exponential,
-    Constant,
-}
-
-/// Who is served next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Discipline {
-    Fifo,
-    Lifo,
-}
-
-/// Which work is dropped when its turn comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shed {
-    None,
-    /// What its caller's timeout says nobody waits for.
-    Deadline,
-    /// What its caller said it gave up.
-    Cancel,
-}
-
-/// Who retries in a chain of services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ownership {
-    /// Every service, whatever the one below it did.
-    Every,
-    /// A service whose own retries came to their end tells its caller not to try again.
-    Lowest,
-}
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    None,
-    /// Requests are answered with an error at once.
-    Error,
-    /// Requests are lost.
-    Blackhole,
-    /// Nothing moves at the server.
-    Pause,
-    /// Work that begins takes longer.
-    Slow,
 }
 
 impl Default for Model {
@@ -158,14 +91,27 @@ impl Default for Model {
             backoff: Schedule::Full,
             base: SECOND / 20,
             cap: 5 * SECOND,
+            heed: Heed::Spread,
             budget: Funding::None,
             ratio: Ratio::percent(20),
             budget_cap: 10,
             budget_initial: None,
             budget_floor: 10,
             timer_tick: 0,
+            hedge_after: None,
+            hedge_ratio: Ratio::percent(5),
+            breaker: Circuit::None,
+            breaker_ratio: Ratio::percent(50),
+            breaker_calls: 20,
+            breaker_window: 10 * SECOND,
+            breaker_row: 10,
+            breaker_open: SECOND,
+            breaker_cap: 60 * SECOND,
+            breaker_jitter: Schedule::Equal,
+            when_paused: Paused::Wait,
             service: Kind::Workers,
             layers: 1,
+            shards: 1,
             servers: Some(50),
             service_time: SECOND / 25,
             service_distribution: Distribution::Exponential,
@@ -175,12 +121,15 @@ impl Default for Model {
             queue_wait_limit: None,
             discipline: Discipline::Fifo,
             shed: Shed::None,
+            admission: Guard::None,
+            keys: Memory::None,
             ownership: Ownership::Every,
             fault: Fault::None,
             fault_start: 0,
             fault_seconds: 0,
             fault_factor: 1.0,
             fault_ratio: Ratio::ONE,
+            retry_after: None,
             seeds: 5,
             seed: 1,
         }
@@ -188,68 +137,6 @@ impl Default for Model {
 }
 
 impl Model {
-    /// Whether the settings fit together.
-    ///
-    /// # Errors
-    ///
-    /// The first pair that does not, and why.
-    pub fn check(&self) -> Result<(), Impossible> {
-        let round_trip = 2 * self.network_delay;
-        let rules: [(bool, &[&'static str], &'static str); 9] = [
-            (
-                self.attempt_timeout.is_some_and(|time| time < round_trip),
-                &["attempt_timeout", "network_delay"],
-                "an attempt ends before any answer can arrive; give it at least two network delays",
-            ),
-            (
-                self.arrivals_end.is_some_and(|end| end > self.horizon),
-                &["arrivals_end", "horizon"],
-                "calls would begin after the end; raise the horizon",
-            ),
-            (
-                self.fault != Fault::None && self.fault_start >= self.horizon,
-                &["fault_start", "horizon"],
-                "the fault would begin after the end; raise the horizon",
-            ),
-            (
-                self.fault != Fault::None && self.fault_seconds == 0,
-                &["fault", "fault_seconds"],
-                "a fault needs a length; set fault_seconds",
-            ),
-            (
-                self.budget_initial.is_some_and(|initial| initial > self.budget_cap),
-                &["budget_initial", "budget_cap"],
-                "a budget cannot start above its cap; raise budget_cap",
-            ),
-            (
-                self.base > self.cap,
-                &["base", "cap"],
-                "the first delay is over the longest; raise cap",
-            ),
-            (
-                self.service == Kind::Row && (self.layers > 1 || self.attempt_timeout.is_some()),
-                &["service", "layers", "attempt_timeout"],
-                "a row is called directly and answers always; leave layers at 1 and attempt_timeout at none",
-            ),
-            (
-                self.service == Kind::Row && self.fault != Fault::None,
-                &["service", "fault"],
-                "a row fails by contention alone; leave fault at none",
-            ),
-            (
-                self.attempts == Attempts::UNLIMITED
-                    && self.network_delay == 0
-                    && (self.base == 0 || self.backoff == Schedule::None),
-                &["attempts", "network_delay", "backoff"],
-                "retries without end or delay would stop the clock; set network_delay or a backoff",
-            ),
-        ];
-        match rules.into_iter().find(|(wrong, ..)| *wrong) {
-            Some((_, keys, why)) => Err(Impossible::new(self, keys, why)),
-            None => Ok(()),
-        }
-    }
-
     /// How many policies' runs there are: one a seed.
     pub fn seeds(&self) -> u32 {
         self.seeds
@@ -265,6 +152,14 @@ impl Model {
         self.horizon
     }
 
+    /// Requests that the last service can serve in a second, in good health; nothing when it is
+    /// never short of workers.
+    pub fn capacity_per_second(&self) -> Option<f64> {
+        let workers = f64::from(self.servers?) * f64::from(self.shards);
+        (self.service == Kind::Workers && self.service_time > 0)
+            .then(|| workers * float(SECOND) / float(self.service_time))
+    }
+
     pub(crate) fn arrivals_end(&self) -> u64 {
         self.arrivals_end.unwrap_or(self.horizon).min(self.horizon)
     }
@@ -275,18 +170,25 @@ impl Model {
 
     /// The retry machine's rules, as the model's keys set them.
     pub(crate) fn rules(&self) -> Rules {
-        let (base, cap) = (nanos(self.base), nanos(self.cap));
         let mut rules = Rules::default();
         rules.attempts = self.attempts;
         rules.total = self.total.map(nanos);
-        rules.backoff = match self.backoff {
-            Schedule::None => Backoff::exponential(Duration::ZERO, Duration::ZERO),
-            Schedule::Exponential => Backoff::exponential(base, cap),
-            Schedule::Full => Backoff::full(base, cap),
-            Schedule::Equal => Backoff::equal(base, cap),
-            Schedule::Decorrelated => Backoff::decorrelated(base, cap),
-        };
+        if self.when_paused == Paused::Fail {
+            rules.longest_pause = Duration::ZERO;
+        }
+        rules.backoff = schedule(self.backoff, self.base, self.cap);
         rules
+    }
+
+    /// The breaker's terms, as the model's keys set them.
+    pub(crate) fn circuit(&self) -> Settings {
+        let mut settings = Settings::default();
+        settings.trip = Trip::failure_ratio(self.breaker_ratio)
+            .at_least(self.breaker_calls)
+            .over(nanos(self.breaker_window))
+            .failures_in_a_row(self.breaker_row);
+        settings.open_for = schedule(self.breaker_jitter, self.breaker_open, self.breaker_cap);
+        settings
     }
 
     /// Whether the fault is on.
@@ -294,16 +196,76 @@ impl Model {
         self.fault_start <= now && now < self.fault_end()
     }
 
+    /// When the gap ends that begins `from`; in a surge the same calls come closer together.
+    pub(crate) fn after_gap(&self, from: u64, gap: u64) -> u64 {
+        if self.fault != Fault::Surge {
+            return from.saturating_add(gap);
+        }
+        let (mut at, mut left) = (from, gap);
+        let calm = self.fault_start.saturating_sub(at);
+        if left <= calm {
+            return at + left;
+        }
+        (at, left) = (at.max(self.fault_start), left - calm);
+        let rest = self.fault_end().saturating_sub(at);
+        let surged = whole(float(rest) * self.fault_factor);
+        if left <= surged {
+            return at + whole(float(left) / self.fault_factor);
+        }
+        at.saturating_add(rest).saturating_add(left - surged)
+    }
+
     /// The longest wait before a retry.
     pub(crate) fn longest_wait(&self) -> u64 {
-        match self.backoff {
+        let own = match self.backoff {
             Schedule::None => 0,
             _ => self.cap,
-        }
+        };
+        let asked = self.retry_after.map_or(0, |wait| wait.saturating_add(wait / 4));
+        let open = match self.breaker {
+            Circuit::None => 0,
+            _ => self.breaker_cap.saturating_add(self.breaker_cap / 4),
+        };
+        own.saturating_add(asked).saturating_add(open)
+    }
+}
+
+fn schedule(schedule: Schedule, base: u64, cap: u64) -> Backoff {
+    let (base, cap) = (nanos(base), nanos(cap));
+    match schedule {
+        Schedule::None => Backoff::exponential(Duration::ZERO, Duration::ZERO),
+        Schedule::Exponential => Backoff::exponential(base, cap),
+        Schedule::Full => Backoff::full(base, cap),
+        Schedule::Equal => Backoff::equal(base, cap),
+        Schedule::Decorrelated => Backoff::decorrelated(base, cap),
     }
 }
 
 /// Virtual time as the machines know it.
 pub(crate) const fn nanos(nanos: u64) -> Duration {
     Duration::from_nanos(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_surge_brings_calls_closer_together_while_it_lasts() {
+        let mut model = Model::default();
+        for (key, value) in [
+            ("fault", "surge"),
+            ("fault_start", "10"),
+            ("fault_seconds", "10"),
+            ("fault_factor", "4"),
+        ] {
+            model.set(key, value).unwrap();
+        }
+        for (from, gap, until) in
+            [(0, 10, 10), (0, 14, 11), (12, 8, 14), (18, 10, 22), (19, 4, 20), (25, 5, 30)]
+        {
+            let at = model.after_gap(from * SECOND, gap * SECOND);
+            assert_eq!(at, until * SECOND, "{gap} from {from} on");
+        }
+    }
 }

@@ -25,10 +25,20 @@ pub(crate) enum Kind {
     Timeout,
     /// The wait before a retry ends.
     Wake,
-    /// A pause ends.
-    Resume,
+    /// A fault begins or ends.
+    Turn,
     /// A row is to be written.
     Write,
+    /// An answer that says when to come back reaches the caller.
+    Later,
+    /// The answer of a server that is too busy, with leave to come back, reaches the caller.
+    Busy,
+    /// The caller learns that its attempt never reached the server.
+    Unreached,
+    /// An attempt without an answer is sent a second time.
+    Hedge,
+    /// A request has waited for admission for as long as it may.
+    GiveUp,
 }
 
 /// One entry: 24 bytes.
@@ -45,6 +55,11 @@ pub(crate) struct Event {
 impl Event {
     pub(crate) fn kind(&self) -> Kind {
         KINDS[index(self.order & KIND_MASK)]
+    }
+
+    /// Its number in the order of scheduling.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.order >> KIND_BITS
     }
 }
 
@@ -94,6 +109,11 @@ impl Queue {
         let order = self.sequence << KIND_BITS | kind as u64;
         self.sequence += 1;
         self.put(Event { at, order, of, generation });
+    }
+
+    /// How many events were scheduled: the number that the next one gets.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// The next event.
@@ -173,7 +193,7 @@ impl PartialOrd for Event {
     }
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 15] = [
     Kind::Arrive,
     Kind::Reach,
     Kind::Finish,
@@ -182,8 +202,13 @@ const KINDS: [Kind; 10] = [
     Kind::Stop,
     Kind::Timeout,
     Kind::Wake,
-    Kind::Resume,
+    Kind::Turn,
     Kind::Write,
+    Kind::Later,
+    Kind::Busy,
+    Kind::Unreached,
+    Kind::Hedge,
+    Kind::GiveUp,
 ];
 const KIND_BITS: u32 = 4;
 const KIND_MASK: u64 = (1 << KIND_BITS) - 1;

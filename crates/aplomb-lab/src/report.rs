@@ -6,18 +6,20 @@ use serde_json::{Map, Value, json};
 
 use crate::figures::{self, figures};
 use crate::keys::keys;
-use crate::model::Fault;
+use crate::model::Model;
 use crate::scenario::{Case, Scenario};
+use crate::series::Series;
 use crate::statistic::Statistic;
 use crate::units::seconds;
+use crate::words::Fault;
 
 /// What was found.
 #[derive(Debug)]
 pub struct Report {
-    scenario: String,
-    about: String,
+    pub(crate) scenario: String,
+    pub(crate) about: String,
     show: Vec<String>,
-    outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 /// One case's runs.
@@ -35,9 +37,42 @@ pub(crate) struct Run {
     pub(crate) events: u64,
     pub(crate) reached: u64,
     pub(crate) is_complete: bool,
+    pub(crate) series: Series,
 }
 
 impl Outcome {
+    pub(crate) fn name(&self) -> &str {
+        &self.case.name
+    }
+
+    /// The policy alone.
+    pub(crate) fn policy(&self) -> &str {
+        self.case.name.split(' ').next().unwrap_or_default()
+    }
+
+    /// What varies, and how; nothing when nothing does.
+    pub(crate) fn variant(&self) -> &str {
+        self.case.name.split_once(' ').map_or("", |(_, variant)| variant)
+    }
+
+    pub(crate) fn model(&self) -> &Model {
+        &self.case.model
+    }
+
+    /// A figure over all seeds.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such figure: the names asked for here are the lab's own.
+    pub(crate) fn figure(&self, name: &str) -> Statistic {
+        self.statistic(figures::place(name).expect("the lab asks for figures that it has"))
+    }
+
+    /// The means over the runs that count.
+    pub(crate) fn series(&self) -> Series {
+        Series::mean(self.counted().map(|run| &run.series))
+    }
+
     pub(crate) fn new(case: Case) -> Self {
         let runs = Vec::new();
         Self { case, runs }
@@ -49,12 +84,12 @@ impl Outcome {
         self.runs.iter().filter(move |run| run.is_complete || !any)
     }
 
-    fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         let complete = self.runs.iter().filter(|run| run.is_complete).count();
         complete as u64 == u64::from(self.case.model.seeds)
     }
 
-    fn statistic(&self, figure: usize) -> Statistic {
+    pub(crate) fn statistic(&self, figure: usize) -> Statistic {
         Statistic::of(self.counted().map(|run| run.figures[figure]).collect())
     }
 
@@ -129,14 +164,17 @@ impl Report {
         })
     }
 
+    /// Where the figures stand that the scenario shows.
+    pub(crate) fn shown(&self) -> Vec<usize> {
+        if self.show.is_empty() {
+            return (0..figures().len()).collect();
+        }
+        self.show.iter().filter_map(|name| figures::place(name)).collect()
+    }
+
     /// The figures that the scenario shows, for people.
     pub fn to_table(&self) -> String {
-        let shown: Vec<usize> = if self.show.is_empty() {
-            (0..figures().len()).collect()
-        } else {
-            let places = self.show.iter().filter_map(|name| figures::place(name));
-            places.collect()
-        };
+        let shown = self.shown();
         let mut rows = vec![
             std::iter::once("policy".to_owned())
                 .chain(shown.iter().map(|&place| figures()[place].name.to_owned()))
@@ -162,14 +200,14 @@ impl Report {
 }
 
 /// Mean and confidence interval, or how often there was none.
-fn cell(outcome: &Outcome, place: usize) -> String {
+pub(crate) fn cell(outcome: &Outcome, place: usize) -> String {
     let (model, statistic) = (&outcome.case.model, outcome.statistic(place));
     let never = statistic.per_seed.iter().filter(|value| value.is_none()).count();
     match (statistic.mean, statistic.ci95) {
         _ if statistic.per_seed.is_empty() => "-".to_owned(),
         (Some(mean), Some(ci95)) => format!("{} ± {}", short(mean), short(ci95)),
         (Some(mean), None) => short(mean),
-        _ if never_is_known(outcome, place) => format!(
+        _ if is_never(outcome, place) => format!(
             "never in {}s ({never} of {})",
             seconds(model.horizon),
             statistic.per_seed.len()
@@ -179,14 +217,15 @@ fn cell(outcome: &Outcome, place: usize) -> String {
 }
 
 /// Whether no value means that the run came to its end without recovering.
-fn never_is_known(outcome: &Outcome, place: usize) -> bool {
-    figures()[place].name == "time_to_recover"
+pub(crate) fn is_never(outcome: &Outcome, place: usize) -> bool {
+    outcome.statistic(place).mean.is_none()
+        && figures()[place].name == "time_to_recover"
         && outcome.case.model.fault != Fault::None
         && outcome.counted().all(|run| run.is_complete)
 }
 
 /// Four digits that count.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     let digits = [1000.0, 100.0, 10.0].iter().filter(|&&bound| size < bound).count();
     let text = format!("{value:.*}", if size < 1.0 { 4 } else { digits });

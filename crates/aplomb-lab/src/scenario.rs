@@ -1,26 +1,24 @@
 //! Scenarios: data, not code.
 
-use serde::Deserialize;
-
 use crate::error::{BadScenario, WrongKey, nearest};
-use crate::figures;
 use crate::model::Model;
+use crate::shelf::OURS;
 
 /// A question for the lab: settings, and the policies to compare under them.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    name: String,
-    about: String,
-    show: Vec<String>,
-    base: Model,
-    policies: Vec<Policy>,
-    vary: Option<(String, Vec<String>)>,
+    pub(crate) name: String,
+    pub(crate) about: String,
+    pub(crate) show: Vec<String>,
+    pub(crate) base: Model,
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) vary: Option<(String, Vec<String>)>,
 }
 
 #[derive(Clone, Debug)]
-struct Policy {
-    name: String,
-    settings: Vec<(String, String)>,
+pub(crate) struct Policy {
+    pub(crate) name: String,
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 /// One policy under one variant of the settings.
@@ -31,22 +29,6 @@ pub struct Case {
     pub name: String,
     /// All settings.
     pub model: Model,
-}
-
-/// A scenario file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: String,
-    about: String,
-    #[serde(default)]
-    show: Vec<String>,
-    #[serde(default)]
-    set: toml::Table,
-    #[serde(default)]
-    vary: toml::Table,
-    #[serde(default)]
-    policy: Vec<toml::Table>,
 }
 
 impl Scenario {
@@ -73,40 +55,6 @@ impl Scenario {
         Self::from_toml(text)
     }
 
-    /// Reads a scenario file.
-    ///
-    /// # Errors
-    ///
-    /// When it is not TOML, or when it has a key or a value that no model takes.
-    pub fn from_toml(text: &str) -> Result<Self, BadScenario> {
-        let file: File =
-            toml::from_str(text).map_err(|error| BadScenario::Toml(error.to_string()))?;
-        let mut base = Model::default();
-        for (key, value) in settings(&file.set)? {
-            base.set(&key, &value)?;
-        }
-        if let Some(unknown) = file.show.iter().find(|name| figures::place(name).is_none()) {
-            let known = figures::figures().iter().map(|figure| figure.name);
-            return Err(BadScenario::Key(WrongKey::Unknown {
-                key: unknown.clone(),
-                nearest: nearest(unknown, known),
-            }));
-        }
-        let mut scenario = Self {
-            name: file.name,
-            about: file.about,
-            show: file.show,
-            base,
-            policies: file.policy.iter().map(policy).collect::<Result<_, _>>()?,
-            vary: vary(&file.vary)?,
-        };
-        if scenario.policies.is_empty() {
-            scenario.policies.push(Policy::as_set());
-        }
-        scenario.try_all()?;
-        Ok(scenario)
-    }
-
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
@@ -125,6 +73,11 @@ impl Scenario {
     /// The names of its policies.
     pub fn policies(&self) -> impl Iterator<Item = &str> {
         self.policies.iter().map(|policy| policy.name.as_str())
+    }
+
+    /// A setting that all policies share, as it is written; nothing when there is no such key.
+    pub fn setting(&self, key: &str) -> Option<String> {
+        self.base.get(key)
     }
 
     /// Changes one setting for all policies.
@@ -165,6 +118,20 @@ impl Scenario {
         Ok(())
     }
 
+    /// One more policy to compare: what it sets, it sets for itself.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such key, or when it does not take the value.
+    pub fn add(&mut self, name: &str, settings: &[(String, String)]) -> Result<(), WrongKey> {
+        let mut model = self.base.clone();
+        for (key, value) in settings {
+            model.set(key, value)?;
+        }
+        self.policies.push(Policy { name: name.to_owned(), settings: settings.to_vec() });
+        Ok(())
+    }
+
     /// Every policy under every variant, checked.
     ///
     /// # Errors
@@ -178,7 +145,7 @@ impl Scenario {
         Ok(cases)
     }
 
-    fn try_all(&self) -> Result<Vec<Case>, BadScenario> {
+    pub(crate) fn try_all(&self) -> Result<Vec<Case>, BadScenario> {
         let mut cases = Vec::new();
         for policy in &self.policies {
             let mut model = self.base.clone();
@@ -203,57 +170,12 @@ impl Scenario {
 
 impl Policy {
     /// The scenario's own settings, and what was set from outside.
-    fn as_set() -> Self {
+    pub(crate) fn as_set() -> Self {
         Self { name: "set".to_owned(), settings: Vec::new() }
     }
 }
 
-fn policy(table: &toml::Table) -> Result<Policy, BadScenario> {
-    let mut table = table.clone();
-    let Some(toml::Value::String(name)) = table.remove("name") else {
-        return Err(BadScenario::Toml("a [[policy]] has no `name`".to_owned()));
-    };
-    let settings = settings(&table)?;
-    Ok(Policy { name, settings })
-}
-
-fn vary(table: &toml::Table) -> Result<Option<(String, Vec<String>)>, BadScenario> {
-    let mut keys = table.iter();
-    let Some((key, values)) = keys.next() else {
-        return Ok(None);
-    };
-    match values {
-        toml::Value::Array(values) if keys.next().is_none() && !values.is_empty() => {
-            let values = values.iter().map(|value| plain(key, value));
-            Ok(Some((key.clone(), values.collect::<Result<_, _>>()?)))
-        }
-        _ => Err(BadScenario::Toml("[vary] takes one key with a list of values".to_owned())),
-    }
-}
-
-fn settings(table: &toml::Table) -> Result<Vec<(String, String)>, BadScenario> {
-    table.iter().map(|(key, value)| Ok((key.clone(), plain(key, value)?))).collect()
-}
-
-fn plain(key: &str, value: &toml::Value) -> Result<String, BadScenario> {
-    match value {
-        toml::Value::String(text) => Ok(text.clone()),
-        toml::Value::Integer(number) => Ok(number.to_string()),
-        toml::Value::Float(number) => Ok(number.to_string()),
-        _ => Err(BadScenario::Toml(format!("`{key}` takes a string or a number"))),
-    }
-}
-
 const TOLD_APART_BY: [&str; 2] = ["budget", "backoff"];
-
-macro_rules! ours {
-    ($($name:literal),*) => {
-        [$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*]
-    };
-}
-
-static OURS: [(&str, &str); 7] =
-    ours!["free", "independent-failures", "layers", "pause", "article", "fleet-size", "aws-jitter"];
 
 #[cfg(test)]
 mod tests {

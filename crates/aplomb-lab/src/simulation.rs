@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use aplomb_core::time::{self, Instant};
 use aplomb_retry::Rules;
 
-use crate::budget::Budgets;
+use crate::budget::{Buckets, Budgets};
 use crate::call::Calls;
 use crate::chance::exponential;
+use crate::circuits::Circuits;
 use crate::client::Clients;
+use crate::door::Door;
 use crate::measure::Measures;
-use crate::model::{Fault, Model, Start, nanos};
+use crate::model::{Model, nanos};
 use crate::queue::{Event, Kind, Queue};
 use crate::server::Server;
-use crate::units::{SECOND, float, whole};
+use crate::units::{SECOND, float, index, whole};
 use crate::watch::Watch;
+use crate::words::{Fault, Start};
 
 /// Lets somebody outside follow a run, and end it.
 #[derive(Debug, Default)]
@@ -55,7 +58,8 @@ pub fn simulate(model: &Model, seed: u64, watch: &mut impl Watch, control: &Cont
     simulation.conclude()
 }
 
-/// A run under way. What callers do stands in `caller.rs`, what servers do in `serving.rs`.
+/// A run under way. What callers do stands in `caller.rs`, what servers do in `serving.rs` and
+/// `door.rs`, what goes wrong in `faults.rs`.
 pub(crate) struct Simulation<'a, W> {
     pub(crate) model: &'a Model,
     pub(crate) now: u64,
@@ -63,8 +67,13 @@ pub(crate) struct Simulation<'a, W> {
     pub(crate) clients: Clients,
     pub(crate) calls: Calls,
     pub(crate) budgets: Budgets,
+    pub(crate) hedges: Buckets,
+    pub(crate) circuits: Circuits,
     pub(crate) rules: Rules,
-    pub(crate) server: Server,
+    pub(crate) servers: Vec<Server>,
+    pub(crate) door: Door,
+    /// Work that was scheduled before this event is lost.
+    pub(crate) lost_before: u64,
     /// The row's version, one more for every write.
     pub(crate) version: u32,
     pub(crate) measures: Measures,
@@ -72,6 +81,7 @@ pub(crate) struct Simulation<'a, W> {
     pub(crate) mean_gap: u64,
     pub(crate) get: aplomb_core::Call,
     origin: Instant,
+    next_sample: u64,
 }
 
 impl<'a, W: Watch> Simulation<'a, W> {
@@ -82,34 +92,42 @@ impl<'a, W: Watch> Simulation<'a, W> {
         };
         let owners = u64::from(model.clients) + u64::from(model.layers) - 1;
         let gap = f64::from(model.clients) / model.arrivals_per_second * float(SECOND);
+        // Machines are told instants, which cannot be made from nothing; which one is the origin
+        // changes nothing.
+        let origin = time::now();
+        let peak = match model.fault {
+            Fault::Surge => whole(float(rate) * model.fault_factor),
+            _ => rate,
+        };
         Self {
             model,
             now: 0,
             queue: Queue::new(
-                rate.max(1) * EVENTS_PER_CALL,
+                peak.max(1).saturating_mul(EVENTS_PER_CALL),
                 rate + u64::from(model.clients),
                 model.horizon,
             ),
-            clients: Clients::new(seed, model.clients, model.layers),
+            clients: Clients::new(model, seed),
             calls: Calls::default(),
             budgets: Budgets::new(model, owners),
+            hedges: Buckets::of_hedges(model),
+            circuits: Circuits::new(model, seed, origin),
             rules: model.rules(),
-            server: Server::new(model),
+            servers: (0..model.shards).map(|_| Server::new(model)).collect(),
+            door: Door::new(model),
+            lost_before: 0,
             version: 0,
             measures: Measures::new(model.horizon),
             watch,
             mean_gap: whole(gap.round()),
             get: aplomb_core::Call::of(&http::Method::GET, &http::HeaderMap::new()),
-            // Machines are told instants, which cannot be made from nothing; which one is the
-            // origin changes nothing.
-            origin: time::now(),
+            origin,
+            next_sample: SECOND,
         }
     }
 
     fn schedule_first(&mut self) {
-        if self.model.fault == Fault::Pause {
-            self.queue.push(self.model.fault_end(), Kind::Resume, 0, 0);
-        }
+        self.schedule_fault();
         for client in 0..self.model.clients {
             match self.model.start {
                 Start::Together => self.queue.push(0, Kind::Arrive, client, 0),
@@ -120,7 +138,7 @@ impl<'a, W: Watch> Simulation<'a, W> {
 
     pub(crate) fn schedule_arrival(&mut self, client: u32) {
         let gap = exponential(&mut self.clients.of(client).arrivals, self.mean_gap);
-        let at = self.ticked(self.now.saturating_add(gap));
+        let at = self.ticked(self.model.after_gap(self.now, gap));
         if at < self.model.arrivals_end() {
             self.queue.push(at, Kind::Arrive, client, 0);
         }
@@ -130,6 +148,9 @@ impl<'a, W: Watch> Simulation<'a, W> {
         let mut told = 0;
         while let Some(event) = self.queue.pop() {
             debug_assert!(self.now <= event.at, "time runs forward");
+            if event.at >= self.next_sample {
+                self.sample(event.at);
+            }
             self.now = event.at;
             self.measures.events += 1;
             self.handle(event);
@@ -142,6 +163,7 @@ impl<'a, W: Watch> Simulation<'a, W> {
                 }
             }
         }
+        self.sample(self.model.horizon);
         control.passed(self.model.horizon - told);
         self.measures.reached = self.model.horizon;
     }
@@ -151,14 +173,34 @@ impl<'a, W: Watch> Simulation<'a, W> {
         match event.kind() {
             Kind::Arrive => self.arrive(of),
             Kind::Reach => self.reach(of, generation),
-            Kind::Finish => self.finish(of, generation),
+            Kind::Finish => self.finish(&event),
             Kind::Answer => self.answer(of, generation),
-            Kind::Refuse => self.refused(of, generation),
-            Kind::Stop => self.stopped(of, generation),
+            kind @ (Kind::Refuse | Kind::Stop | Kind::Later | Kind::Busy | Kind::Unreached) => {
+                self.refused(of, generation, kind);
+            }
             Kind::Timeout => self.time_out(of, generation),
             Kind::Wake => self.wake(of),
-            Kind::Resume => self.serve_waiting(),
+            Kind::Turn => self.turn(of),
             Kind::Write => self.write(of, generation),
+            Kind::Hedge => self.hedge(of, generation),
+            Kind::GiveUp => self.give_up(of, generation),
+        }
+    }
+
+    /// Asks some clients how much they hold, and how their circuits are, for every second that ends
+    /// before `at`.
+    fn sample(&mut self, at: u64) {
+        let step = self.model.clients.div_ceil(SAMPLES);
+        let (mut held, mut open) = (0.0, 0);
+        for client in (0..self.model.clients).step_by(index(step.into())) {
+            held += self.budgets.balance(client);
+            open += u64::from(!self.circuits.are_none() && self.circuits.is_any_open(client));
+        }
+        let asked = float(self.model.clients.div_ceil(step).into());
+        while self.next_sample <= at {
+            let row = self.measures.at(self.next_sample - 1);
+            (row.held, row.open) = (held / asked, float(open) / asked);
+            self.next_sample += SECOND;
         }
     }
 
@@ -189,3 +231,5 @@ impl<'a, W: Watch> Simulation<'a, W> {
 /// An arrival, a request, a completion, an answer, a timeout; and one for retries.
 pub(crate) const EVENTS_PER_CALL: u64 = 6;
 const LOOK_EVERY: u64 = 1 << 16;
+/// So many clients speak for all.
+const SAMPLES: u32 = 256;

@@ -3,6 +3,7 @@
 use aplomb_core::Ratio;
 
 use crate::units::{SECOND, whole};
+use crate::window::Tally;
 
 /// On which terms: `tower`'s own arithmetic, in which the price of a retry is a whole number of
 /// calls (asking for 0.51 to 0.99 grants 1).
@@ -29,26 +30,21 @@ impl TowerTerms {
 
 /// The tally of one client over the last ten seconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TowerBudget {
-    slots: [i32; SLOTS],
-    writer: i32,
-    slot: u8,
-    since: u64,
-}
+pub(crate) struct TowerBudget(Tally<SLOTS>);
 
 impl TowerBudget {
     /// A call begins.
     pub(crate) fn deposit(&mut self, terms: &TowerTerms, now: u64) {
-        self.expire(now);
-        self.writer = self.writer.saturating_add(terms.deposit);
+        self.0.expire(now, skipped);
+        self.0.add(terms.deposit);
     }
 
     /// A retry is asked for.
     pub(crate) fn withdraw(&mut self, terms: &TowerTerms, now: u64) -> bool {
-        self.expire(now);
+        self.0.expire(now, skipped);
         let granted = self.sum(terms) >= terms.price;
         if granted {
-            self.writer -= terms.price;
+            self.0.add(-terms.price);
         }
         granted
     }
@@ -59,43 +55,17 @@ impl TowerBudget {
     }
 
     fn sum(&self, terms: &TowerTerms) -> i32 {
-        let slots = self.slots.iter().fold(0_i32, |sum, &slot| sum.saturating_add(slot));
-        self.writer.saturating_add(slots).saturating_add(terms.reserve)
-    }
-
-    fn expire(&mut self, now: u64) {
-        let mut passed = now - self.since;
-        if passed < SECOND {
-            return;
-        }
-        self.slots[usize::from(self.slot)] = self.writer;
-        self.writer = 0;
-        self.slot = next(self.slot);
-        // The original walks every slot that passed; after ten of them all are empty anyway, but
-        // where it stops decides which slot is written next, so that is computed.
-        let mut walked = 0;
-        while passed > SECOND && walked < SLOTS {
-            self.slots[usize::from(self.slot)] = 0;
-            passed -= SECOND;
-            self.slot = next(self.slot);
-            walked += 1;
-        }
-        if passed > SECOND {
-            let left = passed.div_ceil(SECOND) - 1;
-            let slots = u64::from(SLOTS_U8);
-            self.slot = u8::try_from((u64::from(self.slot) + left) % slots).unwrap_or(0);
-        }
-        self.since = now;
+        self.0.sum().saturating_add(terms.reserve)
     }
 }
 
-fn next(slot: u8) -> u8 {
-    (slot + 1) % SLOTS_U8
+/// The original walks on while more than a second is left.
+fn skipped(passed: u64) -> u64 {
+    passed.div_ceil(SECOND) - 1
 }
 
-const SLOTS: usize = 10;
-const SLOTS_U8: u8 = 10;
 /// `tower`'s default: ten slots of a second each.
+const SLOTS: usize = 10;
 const WINDOW_SECONDS: u64 = 10;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 /// Values that are ordinary, extreme or at odds with each other.
-const VALUES: [(&str, &[&str]); 29] = [
+const VALUES: [(&str, &[&str]); 38] = [
     ("clients", &["1", "3", "50", "2000"]),
     ("arrivals_per_second", &["0.001", "1", "300", "3000"]),
     ("start", &["open", "open", "together"]),
@@ -17,7 +17,7 @@ const VALUES: [(&str, &[&str]); 29] = [
     ("backoff", &["none", "exponential", "full", "equal", "decorrelated"]),
     ("base", &["0", "1ns", "10ms", "8000h"]),
     ("cap", &["0", "10ms", "5", "8000h"]),
-    ("budget", &["none", "per-call", "per-success", "tower", "aplomb"]),
+    ("budget", &["none", "per-call", "per-success", "tower", "grpc", "aws", "finagle", "aplomb"]),
     ("ratio", &["0", "0.2", "0.7", "1"]),
     ("budget_cap", &["0", "10", "1000"]),
     ("budget_initial", &["none", "0", "10"]),
@@ -30,11 +30,34 @@ const VALUES: [(&str, &[&str]); 29] = [
     ("network_delay", &["0", "1ms", "2s", "8000h"]),
     ("queue_limit", &["0", "10", "unlimited"]),
     ("queue_wait_limit", &["none", "0", "100ms"]),
-    ("discipline", &["fifo", "lifo"]),
+    ("discipline", &["fifo", "lifo", "adaptive"]),
     ("shed", &["none", "deadline", "cancel"]),
-    ("fault", &["none", "error", "blackhole", "pause", "slow"]),
+    (
+        "fault",
+        &[
+            "none",
+            "error",
+            "blackhole",
+            "lost",
+            "pause",
+            "slow",
+            "capacity",
+            "surge",
+            "dead-shard",
+            "restart",
+        ],
+    ),
     ("fault_seconds", &["1", "0.5", "8000h"]),
     ("fault_ratio", &["0", "0.3", "1"]),
+    ("hedge_after", &["none", "none", "1ns", "10ms", "8000h"]),
+    ("hedge_ratio", &["0.05", "1"]),
+    ("breaker", &["none", "together", "per-shard"]),
+    ("breaker_open", &["1ms", "1"]),
+    ("shards", &["1", "1", "8"]),
+    ("admission", &["none", "none", "aplomb"]),
+    ("keys", &["none", "replay"]),
+    ("retry_after", &["none", "0", "1", "8000h"]),
+    ("heed", &["spread", "exactly", "no"]),
 ];
 
 fn model() -> impl Strategy<Value = Model> {
@@ -56,7 +79,7 @@ fn model() -> impl Strategy<Value = Model> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_global_rejects: 1_000_000, failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+    #![proptest_config(ProptestConfig { max_global_rejects: 10_000_000, failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
     fn the_books_balance(model in model(), seed: u64) {
@@ -72,7 +95,9 @@ proptest! {
         prop_assert!(sum(|row| row.served) + sum(|row| row.rejects) <= sum(|row| row.arrivals));
         prop_assert!(events >= calls);
         if model.get("layers").as_deref() == Some("1") {
-            prop_assert!(sum(|row| row.attempts) >= calls);
+            prop_assert!(sum(|row| row.attempts) + sum(|row| row.held_back) >= calls);
+            prop_assert!(sum(|row| row.hedges) <= sum(|row| row.attempts));
+            prop_assert!(sum(|row| row.duplicates) <= sum(|row| row.completions));
             prop_assert!(sum(|row| row.useful) == sum(|row| row.calls_succeeded));
         }
     }

@@ -1,6 +1,6 @@
 //! The kernel against the real tower stack, step by step.
 //!
-//! One client calls through `RetryLayer` and `DeadlineLayer` on a paused runtime, at the times at
+//! One client calls through `RetryLayer`, `CircuitBreakerLayer` and `DeadlineLayer` on a paused runtime, at the times at
 //! which the kernel's client called, with the same dice and the same faults. Every step must be
 //! the same: when, which attempt, how it failed, how long it waits, why it ended, and what the
 //! budget holds then. Tokio's timers fire at whole milliseconds, so the kernel's do too here.
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aplomb_backoff::Backoff;
+use aplomb_circuit_breaker::{CircuitBreakerLayer, Trip};
 use aplomb_core::{BoxError, Dice, Ratio, Reason, Rng, time};
 use aplomb_deadline::DeadlineLayer;
 use aplomb_lab::{Control, Model, Purpose, Step, What, simulate};
@@ -20,15 +21,39 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 
-/// A fault, a seed, more settings.
+/// A fault, a seed, more settings. Calls that meet at the same millisecond have no order of their own:
+/// these seeds have no such meeting.
 type Case = (&'static str, u64, &'static [(&'static str, &'static str)]);
 
-const CASES: [Case; 5] = [
+/// A circuit that opens soon: few calls, few failures in a row.
+const CIRCUIT: &[(&str, &str)] = &[
+    ("breaker", "together"),
+    ("breaker_calls", "5"),
+    ("breaker_row", "3"),
+    ("arrivals_per_second", "2"),
+    ("fault_ratio", "0.7"),
+    ("ratio", "1"),
+];
+
+const CASES: [Case; 8] = [
     ("error", 1, &[("fault_ratio", "0.6"), ("ratio", "0.5")]),
     ("error", 2, &[("fault_ratio", "0.4"), ("ratio", "1"), ("total", "150ms")]),
     ("error", 5, &[("fault_ratio", "0.4"), ("ratio", "1"), ("attempts", "2")]),
     ("blackhole", 3, &[("fault_ratio", "0.4"), ("budget_cap", "20")]),
     ("slow", 4, &[("fault_factor", "30"), ("backoff", "decorrelated")]),
+    ("error", 8, CIRCUIT),
+    ("blackhole", 6, CIRCUIT),
+    (
+        "error",
+        7,
+        &[
+            ("breaker", "together"),
+            ("total", "3s"),
+            ("breaker_cap", "8s"),
+            ("arrivals_per_second", "4"),
+            ("attempts", "2"),
+        ],
+    ),
 ];
 
 #[tokio::test(start_paused = true)]
@@ -62,6 +87,8 @@ fn assert_all_kinds_are_there(steps: &[Step]) {
         .count()
     };
     assert!(count(|event| matches!(event, RetryEvent::Waiting { .. })) > 100);
+    let held_back = |event: &RetryEvent| matches!(event, RetryEvent::Waiting { failure, .. } | RetryEvent::Refused { failure, .. } if failure.held_back);
+    assert!(count(held_back) > 100, "no circuit was open");
     assert!(count(|event| matches!(event, RetryEvent::Resent { .. })) > 100);
     assert!(count(|event| matches!(event, RetryEvent::Done { success: true, .. })) > 100);
     for reason in [Reason::Attempts, Reason::Budget, Reason::Time] {
@@ -126,6 +153,7 @@ async fn replay(model: &Model, seed: u64, kernel: &[Step]) -> Vec<Step> {
     let server = Script::new(model, seed, origin);
     let client = ServiceBuilder::new()
         .layer(retry)
+        .option_layer(circuit(model, seed))
         .layer(DeadlineLayer::attempt(patience))
         .service(service_fn(move |_: Request<Empty<Bytes>>| server.clone().answer()));
 
@@ -145,6 +173,22 @@ async fn replay(model: &Model, seed: u64, kernel: &[Step]) -> Vec<Step> {
         ended.unwrap();
     }
     log.lock().unwrap().clone()
+}
+
+/// The breaker as it stands in a stack, if the model has one.
+fn circuit(model: &Model, seed: u64) -> Option<CircuitBreakerLayer> {
+    let number = |key| model.get(key).unwrap().parse::<u32>().unwrap();
+    let ratio = Ratio::from_fraction(model.get("breaker_ratio").unwrap().parse().unwrap()).unwrap();
+    let trip = Trip::failure_ratio(ratio)
+        .at_least(number("breaker_calls"))
+        .over(Duration::from_secs(10))
+        .failures_in_a_row(number("breaker_row"));
+    let cap = model.get("breaker_cap").unwrap();
+    let cap = Duration::from_secs(cap.strip_suffix('s').unwrap().parse().unwrap());
+    let layer = CircuitBreakerLayer::new(trip)
+        .open_for(Backoff::equal(Duration::from_secs(1), cap))
+        .dice(Dice::seeded(Purpose::Circuit.stream(seed, 0).bits()));
+    (model.get("breaker").unwrap() != "none").then_some(layer)
 }
 
 /// The kernel's server, written once more with tokio's timers.
@@ -207,5 +251,8 @@ fn duration(model: &Model, key: &str) -> Option<Duration> {
 }
 
 fn millis(text: &str) -> Duration {
-    Duration::from_millis(text.strip_suffix("ms").unwrap().parse().unwrap())
+    match text.strip_suffix("ms") {
+        Some(millis) => Duration::from_millis(millis.parse().unwrap()),
+        None => Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap()),
+    }
 }
