@@ -8,6 +8,9 @@ pub struct Backoff {
     jitter: Jitter,
     base: Duration,
     cap: Duration,
+    // The same in nanoseconds, as far as they fit: what chance is drawn from.
+    base_nanos: u64,
+    cap_nanos: u64,
 }
 
 /// How chance spreads a delay.
@@ -28,22 +31,26 @@ impl Backoff {
     /// Full jitter: anything from nothing to the ceiling, which starts at `base` and doubles up
     /// to `cap`.
     pub const fn full(base: Duration, cap: Duration) -> Self {
-        Self { jitter: Jitter::Full, base, cap }
+        Self::new(Jitter::Full, base, cap)
     }
 
     /// Equal jitter: half of the ceiling, with up to the other half added.
     pub const fn equal(base: Duration, cap: Duration) -> Self {
-        Self { jitter: Jitter::Equal, base, cap }
+        Self::new(Jitter::Equal, base, cap)
     }
 
     /// Decorrelated jitter: between `base` and three times the delay before, up to `cap`.
     pub const fn decorrelated(base: Duration, cap: Duration) -> Self {
-        Self { jitter: Jitter::Decorrelated, base, cap }
+        Self::new(Jitter::Decorrelated, base, cap)
     }
 
     /// No jitter. Callers that fail together come back together; it is here to be compared with.
     pub const fn exponential(base: Duration, cap: Duration) -> Self {
-        Self { jitter: Jitter::None, base, cap }
+        Self::new(Jitter::None, base, cap)
+    }
+
+    const fn new(jitter: Jitter, base: Duration, cap: Duration) -> Self {
+        Self { jitter, base, cap, base_nanos: nanos(base), cap_nanos: nanos(cap) }
     }
 
     /// For calls that somebody waits for: full jitter, base 50 ms, cap 5 s.
@@ -74,6 +81,14 @@ impl Backoff {
         self.base.saturating_mul(factor).min(self.cap)
     }
 
+    /// The same in nanoseconds, as far as they fit.
+    #[inline]
+    fn ceiling_nanos(&self, retry: u32) -> u64 {
+        let doublings = retry.saturating_sub(1);
+        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+        self.base_nanos.saturating_mul(factor.into()).min(self.cap_nanos)
+    }
+
     /// How chance spreads the delays.
     pub const fn jitter(&self) -> Jitter {
         self.jitter
@@ -86,6 +101,14 @@ impl Default for Backoff {
     }
 }
 
+/// In nanoseconds, with room for one more.
+#[expect(clippy::cast_possible_truncation, reason = "compared before")]
+const fn nanos(time: Duration) -> u64 {
+    const MOST: u64 = u64::MAX - 1;
+    let nanos = time.as_nanos();
+    if nanos < MOST as u128 { nanos as u64 } else { MOST }
+}
+
 /// The delays of one call. Decorrelated jitter remembers the last one, so each call has its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Delays {
@@ -96,9 +119,18 @@ pub struct Delays {
 
 impl Delays {
     /// The delay before the next retry.
+    #[inline]
     pub fn next(&mut self, rng: &mut Rng) -> Duration {
         self.retry = self.retry.saturating_add(1);
-        let Backoff { jitter, base, cap } = self.backoff;
+        if self.backoff.jitter == Jitter::Full {
+            // What nearly everybody uses, without arithmetic on seconds.
+            return Duration::from_nanos(rng.below(self.backoff.ceiling_nanos(self.retry) + 1));
+        }
+        self.next_of_few(rng)
+    }
+
+    fn next_of_few(&mut self, rng: &mut Rng) -> Duration {
+        let Backoff { jitter, base, cap, .. } = self.backoff;
         let ceiling = self.backoff.ceiling(self.retry);
         self.previous = match jitter {
             Jitter::Full => rng.up_to(ceiling),

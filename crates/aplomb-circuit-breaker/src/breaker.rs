@@ -246,7 +246,8 @@ impl Breaker {
 
     /// Rounded down: an open time that ends within this millisecond has not ended.
     pub(crate) fn passed_millis(&self, now: Instant) -> u64 {
-        u64::try_from(self.passed(now).as_millis()).unwrap_or(MILLIS_MAX)
+        let passed = self.passed(now);
+        passed.as_secs().saturating_mul(1_000).saturating_add(passed.subsec_millis().into())
     }
 
     /// Rounded up, so that a dependency is never asked too early.

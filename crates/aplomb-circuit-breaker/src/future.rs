@@ -3,7 +3,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use aplomb_core::{BoxError, Call, Classify, Observe};
+use aplomb_core::{BoxError, Classify, Observe};
 use pin_project_lite::pin_project;
 
 use crate::error::CircuitOpen;
@@ -16,19 +16,20 @@ pin_project! {
         // Nothing when the call was rejected.
         #[pin]
         attempt: Option<F>,
-        call: Call,
         guard: Result<Guard<K, C, O>, CircuitOpen>,
     }
 }
 
 impl<F, K, C, O> ResponseFuture<F, K, C, O> {
-    #[inline]
-    pub(crate) fn sent(attempt: F, call: Call, guard: Guard<K, C, O>) -> Self {
-        Self { attempt: Some(attempt), call, guard: Ok(guard) }
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of its cost would be the answer's way out")]
+    pub(crate) fn sent(attempt: F, guard: Guard<K, C, O>) -> Self {
+        Self { attempt: Some(attempt), guard: Ok(guard) }
     }
 
-    pub(crate) fn rejected(open: CircuitOpen, call: Call) -> Self {
-        Self { attempt: None, call, guard: Err(open) }
+    #[inline]
+    pub(crate) fn rejected(open: CircuitOpen) -> Self {
+        Self { attempt: None, guard: Err(open) }
     }
 }
 
@@ -41,7 +42,8 @@ where
 {
     type Output = Result<R, BoxError>;
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of its cost would be the answer's way out")]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let (Some(attempt), Ok(guard)) = (this.attempt.as_pin_mut(), this.guard.as_mut()) else {
@@ -55,13 +57,13 @@ where
                 Poll::Pending
             }
             Poll::Ready(Ok(response)) => {
-                let outcome = guard.shared.classify.classify(*this.call, Ok(&response));
-                guard.end(outcome);
+                let outcome = guard.shared.classify.classify(guard.call, Ok(&response));
+                guard.answered(outcome);
                 Poll::Ready(Ok(response))
             }
             Poll::Ready(Err(error)) => {
                 let error: BoxError = error.into();
-                let outcome = guard.shared.classify.classify(*this.call, Err(&*error));
+                let outcome = guard.shared.classify.classify(guard.call, Err(&*error));
                 guard.end(outcome);
                 Poll::Ready(Err(error))
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aplomb_core::{Dice, Outcome, time};
+use aplomb_core::{Call, Dice, Outcome, time};
 
 use crate::circuits::{Circuits, Hears, Terms};
 use crate::held::Held;
@@ -22,7 +22,6 @@ pub(crate) struct Shared<K, C, O> {
 }
 
 impl<K, C, O: Hears> Shared<K, C, O> {
-    #[inline(never)]
     pub(crate) fn settle(&self, held: &Held, ended: Ended) {
         self.circuits.settle(&self.terms, held, ended, &self.dice, &self.observer);
     }
@@ -32,13 +31,14 @@ impl<K, C, O: Hears> Shared<K, C, O> {
 /// up, or that the service panicked.
 pub(crate) struct Guard<K, C, O> {
     pub(crate) shared: Arc<Shared<K, C, O>>,
+    pub(crate) call: Call,
     held: Held,
 }
 
 impl<K, C, O> Guard<K, C, O> {
     #[inline]
-    pub(crate) fn new(shared: Arc<Shared<K, C, O>>, held: Held) -> Self {
-        Self { shared, held }
+    pub(crate) fn new(shared: Arc<Shared<K, C, O>>, call: Call, held: Held) -> Self {
+        Self { shared, call, held }
     }
 
     /// Runs what may panic. A panic is told apart from one that passes by: the thread panics in both
@@ -57,16 +57,28 @@ impl<K, C, O> Guard<K, C, O> {
         self.held.waits(&self.shared.terms.settings.trip, time::now);
     }
 
-    /// The call ended, and this is what its answer means.
-    #[inline]
-    pub(crate) fn end(&mut self, outcome: Outcome)
+    /// The call was answered, and this is what its answer means.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a tenth of its cost would be the call")]
+    pub(crate) fn answered(&mut self, outcome: Outcome)
     where
         O: Hears,
     {
         let Shared { circuits, terms, .. } = &*self.shared;
-        if outcome != Outcome::Success || !circuits.count_success(terms, &self.held) {
-            self.shared.settle(&self.held, Ended::With(outcome));
+        if outcome == Outcome::Success && circuits.count_success(terms, &self.held) {
+            self.held.votes = false;
+        } else {
+            self.end(outcome);
         }
+    }
+
+    /// The call ended in a way that has to be looked at.
+    #[inline(never)]
+    pub(crate) fn end(&mut self, outcome: Outcome)
+    where
+        O: Hears,
+    {
+        self.shared.settle(&self.held, Ended::With(outcome));
         self.held.votes = false;
     }
 }

@@ -2,13 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use aplomb_core::{BoxError, Call, Classify, Observe, Request};
+use aplomb_core::{BoxError, Classify, Observe, Request};
 use tower_service::Service;
 
+use crate::error::CircuitOpen;
 use crate::event::BreakerEvent;
 use crate::future::ResponseFuture;
 use crate::guard::{Guard, Shared};
-use crate::held::Held;
 use crate::key::Key;
 
 /// A service that is not called while it keeps failing. Made by
@@ -36,43 +36,34 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of its cost would be the request's way in")]
     fn call(&mut self, request: Req) -> Self::Future {
         let Shared { circuits, terms, key, dice, observer, .. } = &*self.shared;
-        let call = request.call();
         let admitted = match key.key(&request) {
+            // What nearly every call meets comes first.
             None => match circuits.admit_all() {
-                // What nearly every call meets.
-                Some(held) => return self.send(request, call, held),
+                Some(held) => Ok(held),
                 None => circuits.admit(terms, None, dice, observer),
             },
             Some(key) => circuits.admit(terms, Some(&*key), dice, observer),
         };
-        match admitted {
-            Ok(held) => self.send(request, call, held),
-            Err(open) => {
-                // What the ready service had reserved for this call goes back at once.
-                self.inner = self.inner.clone();
-                ResponseFuture::rejected(open, call)
-            }
-        }
+        let held = match admitted {
+            Ok(held) => held,
+            Err(open) => return self.reject(open),
+        };
+        let mut guard = Guard::new(Arc::clone(&self.shared), request.call(), held);
+        let attempt = guard.inside(|| self.inner.call(request));
+        ResponseFuture::sent(attempt, guard)
     }
 }
 
-impl<S, K, C, O> CircuitBreaker<S, K, C, O> {
-    #[inline]
-    fn send<Req>(
-        &mut self,
-        request: Req,
-        call: Call,
-        held: Held,
-    ) -> ResponseFuture<S::Future, K, C, O>
-    where
-        S: Service<Req>,
-    {
-        let mut guard = Guard::new(Arc::clone(&self.shared), held);
-        let attempt = guard.inside(|| self.inner.call(request));
-        ResponseFuture::sent(attempt, call, guard)
+impl<S: Clone, K, C, O> CircuitBreaker<S, K, C, O> {
+    #[cold]
+    fn reject<F>(&mut self, open: CircuitOpen) -> ResponseFuture<F, K, C, O> {
+        // What the ready service had reserved for this call goes back at once.
+        self.inner = self.inner.clone();
+        ResponseFuture::rejected(open)
     }
 }
 

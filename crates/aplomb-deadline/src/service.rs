@@ -32,6 +32,8 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of its cost would be the request's way in")]
     fn call(&mut self, mut request: Req) -> Self::Future {
         let now = time::now();
         let mut own = Deadline::after(now, self.time);

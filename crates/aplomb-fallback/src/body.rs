@@ -36,6 +36,13 @@ impl<B> FallbackBody<B> {
     }
 }
 
+/// For whoever answers instead of the service around it, such as a problem layer.
+impl<B> From<Bytes> for FallbackBody<B> {
+    fn from(bytes: Bytes) -> Self {
+        Self::whole(bytes)
+    }
+}
+
 impl<B: Body> FallbackBody<B> {
     pub(crate) fn copied(body: B, tee: Tee) -> Self {
         let mut tee = Some(Box::new(tee));

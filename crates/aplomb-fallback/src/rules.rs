@@ -111,8 +111,8 @@ impl Ended {
     /// The last send must have been held back or not have arrived, and no other may have gone out
     /// before it. A request that has no key and is not idempotent is sent again only when that holds
     /// of every send before; of others the note of the retry that ended says which send the last one
-    /// was. A call that a full bulkhead held back has no such note, so one that may be repeated is
-    /// taken for one that was.
+    /// was. A call that a full bulkhead held back has no such note where no retry is inside, so one
+    /// that may be repeated is taken for one that was.
     pub fn may_have_acted(&self, repeats: bool) -> bool {
         let never_arrived =
             matches!(self.outcome, Outcome::Failure(Failure { kind: FailureKind::Unsent, .. }));
