@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aplomb::policy::Policy;
+use aplomb::stack::Stack;
 use aplomb_admission::AdmissionLayer;
 use aplomb_backoff::{Backoff, BackoffLayer};
 use aplomb_chaos::{Chaos, Cut, EdgeLayer, ErrorsLayer, Knobs};
@@ -412,6 +414,36 @@ fn a_call_that_chaos_answers_leaves_its_permit_to_others() {
 }
 
 /// Retries with a budget that is never what stops them, and dice that always fall alike.
+/// A stack is always ready, on purpose: what it is asked for it learns with the request, and waits
+/// for its transport inside the attempt. All the rest of the contract it keeps.
+#[test]
+fn a_ready_stack() {
+    let clauses = [
+        Clause::OnlyTheReadyAreCalled,
+        Clause::EndedFuturesRest,
+        Clause::WorksAroundALimit,
+        Clause::WorksInsideALimit,
+        Clause::WorksAroundABuffer,
+        Clause::WorksInsideABuffer,
+        Clause::ClonesStandAlone,
+        Clause::DropsBeforeTheFirstPoll,
+        Clause::DropsWhilePending,
+        Clause::DropsAtEveryPoll,
+        Clause::DropsOfUnreadResponses,
+        Clause::PanicsInCall,
+        Clause::PanicsInFutures,
+        Clause::ErrorsKeepTheirCause,
+        Clause::ResponsesPass,
+    ];
+    let contract = Contract::new("stack", || {
+        let policy = Policy::preset(OperationClass::Read).build();
+        Stack::new(policy.expect("a preset of a read is whole")).breaker(None)
+    });
+    for clause in clauses {
+        contract.check_only(clause);
+    }
+}
+
 fn patient() -> RetryLayer {
     let rich = Terms::earning(Ratio::ONE).cap(1_000);
     RetryLayer::new(Budget::new(rich)).dice(Dice::seeded(7))

@@ -15,6 +15,8 @@ mod machine_paths;
 mod map;
 #[path = "house/purity.rs"]
 mod purity;
+#[path = "house/security.rs"]
+mod security;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -86,6 +88,15 @@ fn no_file_mentions_the_paths_of_one_machine() {
         machine_paths::mentions(&path, &String::from_utf8_lossy(&text))
     });
     assert_well(machine_paths::MEND, complaints);
+}
+
+#[test]
+fn every_bound_that_security_promises_has_a_test() {
+    let document = read("docs/SECURITY.md");
+    assert!(security::named(&document).len() > 20, "the links are no longer read");
+    let file = |path: &str| fs::read_to_string(root().join(path)).ok();
+    let complaints = security::missing(&document, file);
+    assert_well(security::MEND, complaints.into_iter().chain(security::unshown(&document)));
 }
 
 fn assert_well(mend: &str, complaints: impl Iterator<Item = String>) {

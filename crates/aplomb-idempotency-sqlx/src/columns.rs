@@ -20,6 +20,7 @@ use crate::steps::{Due, Found, Standing};
 /// A row of either database.
 pub(crate) trait Columns {
     fn int(&self, column: &'static str) -> sqlx::Result<i64>;
+    fn int_or_null(&self, column: &'static str) -> sqlx::Result<Option<i64>>;
     fn flag(&self, column: &'static str) -> sqlx::Result<bool>;
     fn text(&self, column: &'static str) -> sqlx::Result<&str>;
     fn bytes(&self, column: &'static str) -> sqlx::Result<Option<&[u8]>>;
@@ -34,6 +35,10 @@ where
     for<'r> &'r str: Decode<'r, R::Database> + Type<R::Database>,
     for<'r> &'r [u8]: Decode<'r, R::Database> + Type<R::Database>,
 {
+    fn int_or_null(&self, column: &'static str) -> sqlx::Result<Option<i64>> {
+        self.try_get(column)
+    }
+
     fn int(&self, column: &'static str) -> sqlx::Result<i64> {
         self.try_get(column)
     }
@@ -212,7 +217,11 @@ fn state(row: &impl Columns) -> sqlx::Result<State> {
             fence,
             answer: answer(row)?,
             expires: time("expires_at")?,
-            retired_until: time("retired_until")?,
+            // A process of the version before writes none, and refuses no key after its answer.
+            retired_until: match row.int_or_null("retired_until")? {
+                Some(until) => Timestamp::from_millis(until),
+                None => time("expires_at")?,
+            },
         },
         "unknown" => State::Unknown { fence, attempt, since: time("since")? },
         "released" => State::Released { fence, attempt, expires: time("expires_at")? },

@@ -95,6 +95,38 @@ async fn on_sqlite_records_of_the_first_version_are_brought_along() {
     assert!(again.fence.get() > 2);
 }
 
+#[tokio::test]
+async fn on_sqlite_a_process_of_the_first_version_goes_on_beside_new_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let pools = sqlite::connect(directory.path().join("shop.db")).await.unwrap();
+    let store = SqliteStore::new(pools.writer.clone());
+    store.migrate().await.unwrap();
+    // The statements of that version, which knows neither `lapsed` nor `retired_until`.
+    let old = begin("old");
+    let insert = "INSERT INTO aplomb_idempotency_records (id, scope, caller, method, route, key, \
+         fingerprint, created_at, state, fence, attempt, ticket, lease_until) \
+         VALUES (?, 'principal', 'shop', 'POST', '/orders', ?, ?, 1, 'started', \
+         (SELECT last + 1 FROM aplomb_idempotency_fence), 1, zeroblob(16), ?)";
+    let insert = sqlx::query(insert).bind(&old.identity.id().as_bytes()[..]);
+    let insert = insert.bind(old.identity.key.as_str()).bind(old.fingerprint.to_bytes().to_vec());
+    insert.bind(i64::MAX / 4).execute(&pools.writer).await.unwrap();
+    let drawn = "UPDATE aplomb_idempotency_fence SET last = last + 1";
+    sqlx::query(drawn).execute(&pools.writer).await.unwrap();
+    assert_eq!(store.begin(&old).await.unwrap(), Begun::InFlight, "the old claim holds");
+    assert!(started(&store, &begin("new")).await.fence.get() > 1, "they draw from one counter");
+
+    let complete = "UPDATE aplomb_idempotency_records SET state = 'completed', status = 201, \
+         headers = x'01', body = CAST('made' AS BLOB), expires_at = ? \
+         WHERE id = ? AND state = 'started'";
+    let complete = sqlx::query(complete).bind(i64::MAX / 4);
+    let complete = complete.bind(&old.identity.id().as_bytes()[..]);
+    complete.execute(&pools.writer).await.unwrap();
+    assert_eq!(store.begin(&old).await.unwrap(), Begun::Replay(answer("made")));
+    let record = store.get(old.identity.id()).await.unwrap().unwrap();
+    let State::Completed { expires, retired_until, .. } = record.state else { panic!("it is") };
+    assert_eq!(expires, retired_until, "that version refuses no key after its answer");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn on_sqlite_several_processes_may_start_on_a_new_file_at_once() {
     for _ in 0..8 {

@@ -20,6 +20,8 @@ pub enum IdempotencyEvent {
     NoScope,
     /// A request's body was over the cap: 413.
     BodyTooLarge,
+    /// A request's body did not arrive in time: 408.
+    BodyTooSlow,
     /// The outcome was recorded.
     Completed,
     /// The outcome was recorded, without a body that was too long or a stream.
@@ -61,6 +63,7 @@ impl IdempotencyEvent {
             Self::BadKey => "bad_key",
             Self::NoScope => "no_scope",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooSlow => "body_too_slow",
             Self::Completed => "completed",
             Self::NotRetained => "not_retained",
             Self::Released => "released",

@@ -150,6 +150,13 @@ impl<St, O, M> IdempotencyLayer<St, O, M> {
         self.with(|settings| settings.body_cap = bytes)
     }
 
+    /// How long a request's body may take to arrive, whole; then it is refused with 408 and nothing
+    /// was begun.
+    #[must_use]
+    pub fn upload(self, time: Duration) -> Self {
+        self.with(|settings| settings.upload = time)
+    }
+
     /// Seals what the store keeps of answers.
     #[must_use]
     pub fn seal(self, seal: impl Seal) -> Self {

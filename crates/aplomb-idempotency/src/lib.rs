@@ -98,6 +98,7 @@
 //! | [`keep`](IdempotencyLayer::keep) | 24 h | longer than any caller retries |
 //! | [`retire`](IdempotencyLayer::retire) | 6 days more | who comes after a weekend is refused, not served twice |
 //! | [`body_cap`](IdempotencyLayer::body_cap) | 64 KiB | what fits a database row without harm |
+//! | [`upload`](IdempotencyLayer::upload) | 30 s | a body that never comes must not hold a connection for ever |
 //! | [`retry_after`](IdempotencyLayer::retry_after) | 1 s, plus up to 1 s | most handlers are done by then |
 //! | [`wait`](IdempotencyLayer::wait) | no; when asked for, 5 s for 256 duplicates at once | a waiter costs a connection |
 //! | a lease that ended | unknown | the others are promises that only the handler can keep |
@@ -178,6 +179,7 @@ pub use recorded::{CompleteError, Recorded, Refusal};
 pub use recover::{RECOVER_MAX, Recovered};
 pub use seal::{Seal, Unsealable};
 pub use service::Idempotency;
+pub use settings::UPLOAD_MAX;
 pub use store::{Store, StoreError};
 pub use sweep::{Sweep, Sweeper};
 pub use typed::{Accounted, Plain, Transactional, Typed, TypedFuture};

@@ -56,6 +56,10 @@ pub enum Resolution {
         keep: Keep,
     },
     /// The work was not done: the key may run again.
+    ///
+    /// Say so once *every* process that ever had the key is known to be gone. One that was only
+    /// stopped, an earlier one too, may still do the work after its claim is lost, unless the
+    /// record lies in the work's own transaction.
     NotApplied {
         /// How long it is remembered that there was a claim.
         keep: Duration,

@@ -5,6 +5,7 @@
 //! | [`KEY_MISSING`] | 400 | send an `Idempotency-Key` |
 //! | [`KEY_MALFORMED`] | 400 | send one that can be read: see [`Key`](crate::Key) |
 //! | [`BODY_UNREADABLE`] | 400 | the upload broke off; nothing was begun |
+//! | [`BODY_TOO_SLOW`] | 408 | the body took too long to arrive; nothing was begun |
 //! | [`BODY_TOO_LARGE`] | 413 | the body is over the cap |
 //! | [`KEY_REUSED`] | 422 | the key was used for another payload: choose a new key |
 //! | [`IN_FLIGHT`] | 409 + `Retry-After` | the work is under way: come back with the same key |
@@ -19,6 +20,7 @@
 //! | [`RESULT_NOT_RETAINED`] | the original's | a replay whose body was too long to keep; the other headers are the original's |
 
 use std::error::Error;
+use std::time::Duration;
 
 use aplomb_core::Problem;
 use http::{HeaderName, StatusCode};
@@ -46,6 +48,8 @@ pub const STORE_UNAVAILABLE: &str = "/problems/idempotency/store-unavailable";
 pub const RECORD_UNREADABLE: &str = "/problems/idempotency/record-unreadable";
 /// A body is over the cap.
 pub const BODY_TOO_LARGE: &str = "/problems/idempotency/body-too-large";
+/// A body did not arrive in time.
+pub const BODY_TOO_SLOW: &str = "/problems/idempotency/body-too-slow";
 /// A body broke off.
 pub const BODY_UNREADABLE: &str = "/problems/idempotency/body-unreadable";
 /// Neither a principal nor a global scope.
@@ -111,6 +115,11 @@ pub(crate) fn store_unavailable(error: &(dyn Error + 'static)) -> Problem {
 pub(crate) fn body_too_large(cap: usize) -> Problem {
     Problem::new(BODY_TOO_LARGE, "body too large", StatusCode::PAYLOAD_TOO_LARGE)
         .detail(format!("a request with an idempotency key may have {cap} bytes of body"))
+}
+
+pub(crate) fn body_too_slow(time: Duration) -> Problem {
+    Problem::new(BODY_TOO_SLOW, "body too slow", StatusCode::REQUEST_TIMEOUT)
+        .detail(format!("the body was not there after {time:?}; nothing was begun"))
 }
 
 pub(crate) fn body_unreadable() -> Problem {

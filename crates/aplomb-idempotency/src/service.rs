@@ -113,7 +113,7 @@ impl<St, O: Observe<IdempotencyEvent>> Shared<St, O> {
         }
     }
 
-    /// The whole body, up to the cap.
+    /// The whole body, up to the cap, if it comes in time.
     async fn read<B>(&self, body: B) -> Result<Bytes, Problem>
     where
         B: Body<Data = Bytes>,
@@ -123,7 +123,13 @@ impl<St, O: Observe<IdempotencyEvent>> Shared<St, O> {
         if body.size_hint().lower() > cap as u64 {
             return Err(self.too_large());
         }
-        match Limited::new(body, cap).collect().await {
+        // A body that is there already costs no timer.
+        let whole = Limited::new(body, cap).collect();
+        let Ok(read) = tokio::time::timeout(self.settings.upload, whole).await else {
+            self.observer.observe(&IdempotencyEvent::BodyTooSlow);
+            return Err(problems::body_too_slow(self.settings.upload));
+        };
+        match read {
             Ok(body) => Ok(body.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => Err(self.too_large()),
             Err(_) => Err(problems::body_unreadable()),

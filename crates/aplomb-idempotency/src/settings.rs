@@ -17,6 +17,7 @@ pub(crate) struct Settings {
     pub(crate) lease: Duration,
     pub(crate) keep: Keep,
     pub(crate) body_cap: usize,
+    pub(crate) upload: Duration,
     pub(crate) sealer: Sealer,
     pub(crate) bare: Bare,
     pub(crate) global_scope: Option<Arc<str>>,
@@ -38,6 +39,7 @@ impl Default for Settings {
                 key: Duration::from_secs(6 * 24 * 3600),
             },
             body_cap: 64 * 1024,
+            upload: UPLOAD_MAX,
             sealer: Sealer::default(),
             bare: Bare::Taken,
             global_scope: None,
@@ -48,3 +50,7 @@ impl Default for Settings {
         }
     }
 }
+
+/// How long a request's body may take to arrive unless told otherwise: long enough for a body of
+/// the cap's size over the slowest of lines, and an end to one that never comes.
+pub const UPLOAD_MAX: Duration = Duration::from_secs(30);

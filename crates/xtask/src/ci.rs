@@ -2,7 +2,7 @@ use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 use crate::report::Report;
 use crate::steps::{Line, Step};
-use crate::{bench, deny, figures, needs, outside, test};
+use crate::{bench, book, deny, figures, needs, outside, package, readmes, test};
 
 /// Runs all there is, also past a failure, so that one run tells everything.
 ///
@@ -15,16 +15,22 @@ pub(crate) fn run(report: &mut Report) {
     report.run(&deny::rules());
     report.run(&lints());
     report.run(&docs());
+    readmes::all(report, true);
+    report.run(&book::step());
     match MetadataCommand::new().no_deps().exec() {
-        Ok(metadata) => report.run(&each_alone(&metadata)),
+        Ok(metadata) => {
+            report.run(&package::step(&metadata));
+            report.run(&each_alone(&metadata));
+        }
         Err(error) => report.fail(ALONE, vec![error.to_string()]),
     }
     outside::run(report);
     for step in test::steps(&[], needs::is_on_path("cargo-nextest")) {
         report.run(&step);
     }
-    bench::gate(report, false);
+    bench::gate(report);
     figures::budget(report, true);
+    figures::sample(report);
 }
 
 fn format() -> Step {

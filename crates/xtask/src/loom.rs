@@ -22,6 +22,7 @@ pub(crate) fn step() -> Step {
             model("aplomb-backoff", &["--lib", "loom"]),
             model("aplomb-circuit-breaker", &["--test", "loom"]),
             model("aplomb-admission", &["--lib", "loom"]),
+            model("aplomb-idempotency", &["--lib", "loom"]),
         ],
     )
 }

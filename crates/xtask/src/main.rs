@@ -5,13 +5,20 @@
 //! [`Step`](steps::Step)s; the [`Report`] runs them, times them, tells what failed.
 
 mod bench;
+mod book;
 mod ci;
 mod deny;
 mod figures;
+mod fuzz;
 mod loom;
+mod mutants;
 mod needs;
 mod outside;
+mod package;
+mod readmes;
 mod report;
+mod simulate;
+mod soak;
 mod steps;
 mod test;
 mod torture;
@@ -31,12 +38,26 @@ enum Chore {
     Test(test::Args),
     /// Measures speed
     Bench(bench::Args),
+    /// Builds the book, then walks its links
+    Book,
     /// Everything that must hold before a change lands; CI runs this and nothing else
     Ci,
     /// Makes the tables that stand in the docs, with the lab
     Figures(figures::Args),
+    /// Gives hostile bytes to everything of ours that reads them
+    Fuzz(fuzz::Args),
+    /// Makes the READMEs of the crates from their documentation
+    Readmes(readmes::Args),
     /// Checks every interleaving of two threads on the lock-free cores
     Loom,
+    /// Puts deliberate faults into a copy and sees that the suites catch them
+    Mutants(mutants::Args),
+    /// Runs the shop on a simulated network, in whatever trouble the seeds make
+    Simulate(simulate::Args),
+    /// Packs every published crate as a registry would get it
+    Package,
+    /// Runs the demo under faults and kills, with ceilings for memory and descriptors
+    Soak(soak::Args),
     /// Kills, stops and repeats real processes at random, and counts the effects
     Torture(torture::Args),
     /// Looks our dependencies up in the database of known vulnerabilities (needs a network)
@@ -53,9 +74,16 @@ fn main() -> ExitCode {
     match chore {
         Chore::Test(args) => test::run(&mut report, &args),
         Chore::Bench(args) => bench::run(&mut report, &args),
+        Chore::Book => book::run(&mut report),
         Chore::Ci => ci::run(&mut report),
         Chore::Figures(args) => figures::run(&mut report, &args),
+        Chore::Fuzz(args) => fuzz::run(&mut report, &args),
+        Chore::Readmes(args) => readmes::run(&mut report, &args),
         Chore::Loom => loom::run(&mut report),
+        Chore::Mutants(args) => mutants::run(&mut report, &args),
+        Chore::Simulate(args) => simulate::run(&mut report, &args),
+        Chore::Package => package::run(&mut report),
+        Chore::Soak(args) => soak::run(&mut report, &args),
         Chore::Torture(args) => torture::run(&mut report, &args),
         Chore::Advisories => deny::advisories(&mut report),
     }

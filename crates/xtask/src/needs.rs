@@ -54,6 +54,12 @@ pub(crate) const TESTS: &[Need] = &[
         source: Source::Debian("prometheus"),
         why: "a test lets it judge what /metrics serves, the alerts, the dashboard's queries",
     },
+    Need {
+        program: "chromium",
+        or: &["google-chrome", "google-chrome-stable", "chromium-browser"],
+        source: Source::Debian("chromium"),
+        why: "tests of the demo's page look at it with a browser, `pictures` photographs it",
+    },
 ];
 
 /// Installs what is missing where that can be done; what is still missing then fails the report.

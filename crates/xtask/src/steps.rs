@@ -25,7 +25,7 @@ impl Step {
 /// One command line that a person could type; it prints as just that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    env: Vec<(&'static str, &'static str)>,
+    env: Vec<(&'static str, String)>,
     program: String,
     args: Vec<String>,
 }
@@ -44,8 +44,8 @@ impl Line {
     }
 
     #[must_use]
-    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.env.push((name, value));
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.env.push((name, value.into()));
         self
     }
 
@@ -67,9 +67,12 @@ impl Line {
         }
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(program(&self.program));
-        command.args(&self.args).envs(self.env.iter().copied()).stdin(Stdio::null());
+        command
+            .args(&self.args)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
         // Cargo tells us about *our* package in variables that build scripts look at: handed on,
         // they would make cargo build again what a person has just built by hand.
         for (name, _) in std::env::vars_os() {

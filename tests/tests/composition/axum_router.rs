@@ -16,7 +16,7 @@ use axum::{Extension, Router};
 use bytes::Bytes;
 use tower::ServiceBuilder;
 
-use crate::layers::{backoff, loses_one, retry};
+use crate::layers::{backoff, breaker, doors, fallback, loses_one, retry};
 use crate::wire::{Script, Stock, ask, get, ms, post, serve, serve_router};
 
 async fn found() -> &'static str {
@@ -137,4 +137,45 @@ async fn chaos_edge_cuts_the_connection_around_the_router() {
     let address = serve(server).await;
     assert!(ask(get(address)).await.is_err());
     assert_eq!(ask(get(address)).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn breaker_stops_running_what_failed() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let router = Router::new()
+        .route("/stock", on_get(passed_on))
+        .layer(ServiceBuilder::new().layer(ProblemLayer::new()).layer(breaker()))
+        .with_state(stock.address);
+    let address = serve_router(router).await;
+    assert_eq!(ask(get(address)).await.unwrap().status, 503);
+    let seen = ask(get(address)).await.unwrap();
+    assert_eq!((seen.status, seen.problem()), (503, DEPENDENCY_PAUSED.into()));
+    assert_eq!(stock.requests(), 1);
+}
+
+#[tokio::test]
+async fn admission_takes_on_no_more_than_there_are_places() {
+    let doors = doors();
+    let places = doors.handle();
+    let router = Router::new().route("/stock", on_get(hangs)).layer(doors);
+    let address = serve_router(router).await;
+    let hanging = tokio::spawn(ask(get(address)));
+    while places.snapshot().running == 0 {
+        tokio::task::yield_now().await;
+    }
+    let seen = ask(get(address)).await.unwrap();
+    assert_eq!(seen.status, 503);
+    assert!(seen.headers.contains_key("retry-after"));
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn fallback_answers_instead() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let router = Router::new()
+        .route("/stock", on_get(passed_on))
+        .layer(ServiceBuilder::new().layer(ProblemLayer::new()).layer(fallback()))
+        .with_state(stock.address);
+    let seen = ask(get(serve_router(router).await)).await.unwrap();
+    assert_eq!((seen.status, &seen.body[..]), (200, &b"few"[..]));
 }

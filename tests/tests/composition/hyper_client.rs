@@ -2,7 +2,11 @@
 
 use std::convert::Infallible;
 
-use aplomb::core::{DeadlineExceeded, EXPECTED_TIMEOUT, NotBefore, Replayable, cause, transport};
+use aplomb::core::{
+    DeadlineExceeded, Degraded, EXPECTED_TIMEOUT, IDEMPOTENCY_KEY, NotBefore, Replayable,
+    Saturated, cause, transport,
+};
+use aplomb::idempotency::KeyLayer;
 use aplomb::{DeadlineLayer, chaos};
 use bytes::Bytes;
 use http_body::Frame;
@@ -10,7 +14,7 @@ use http_body_util::StreamBody;
 use hyper_util::rt::TokioExecutor;
 use tower::{ServiceBuilder, ServiceExt};
 
-use crate::layers::{backoff, fits_axum, loses_one, retry};
+use crate::layers::{backoff, breaker, bulkhead, fallback, fits_axum, loses_one, retry};
 use crate::wire::{LONG, Script, Stock, get, ms, post};
 
 #[tokio::test]
@@ -106,4 +110,60 @@ async fn a_whole_stack_survives_a_lost_answer_and_a_refusal() {
         .service(transport::hyper(TokioExecutor::new()).build_http());
     let answer = fits_axum(client).oneshot(get(stock.address)).await.unwrap();
     assert_eq!((answer.status().as_u16(), stock.requests()), (200, 3));
+}
+
+#[tokio::test]
+async fn breaker_stops_calling_what_failed() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let client = ServiceBuilder::new()
+        .layer(breaker())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let client = fits_axum(client);
+    assert_eq!(client.clone().oneshot(get(stock.address)).await.unwrap().status(), 503);
+    let error = client.oneshot(get(stock.address)).await.unwrap_err();
+    assert!(cause::<NotBefore>(&*error).is_some());
+    assert_eq!(stock.requests(), 1);
+}
+
+#[tokio::test]
+async fn admission_takes_no_more_than_there_are_places() {
+    let stock = Stock::plain([Script::Hang]).await;
+    let client = ServiceBuilder::new()
+        .layer(bulkhead())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let client = fits_axum(client);
+    let hanging = tokio::spawn(client.clone().oneshot(get(stock.address)));
+    while stock.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let error = client.oneshot(get(stock.address)).await.unwrap_err();
+    assert!(cause::<Saturated>(&*error).is_some());
+    assert_eq!(stock.requests(), 1);
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn fallback_answers_instead() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let client = ServiceBuilder::new()
+        .layer(fallback())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let answer = fits_axum(client).oneshot(get(stock.address)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(Degraded::of(answer.extensions()).is_some());
+}
+
+#[tokio::test]
+async fn key_is_stamped_once_for_all_attempts() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let client = ServiceBuilder::new()
+        .layer(KeyLayer::random())
+        .layer(retry().honours_keys())
+        .service(transport::hyper(TokioExecutor::new()).build_http());
+    let mut post = post(stock.address, "k");
+    post.headers_mut().remove(IDEMPOTENCY_KEY);
+    assert_eq!(fits_axum(client).oneshot(post).await.unwrap().status(), 200);
+    let seen = stock.seen();
+    let keys: Vec<_> = seen.iter().map(|(_, headers, _)| &headers[IDEMPOTENCY_KEY]).collect();
+    assert!(keys.len() == 2 && keys[0] == keys[1], "{keys:?}");
 }

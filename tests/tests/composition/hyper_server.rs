@@ -20,7 +20,7 @@ use http_body_util::Full;
 use hyper_util::rt::TokioExecutor;
 use tower::ServiceBuilder;
 
-use crate::layers::{backoff, fits_axum, loses_one, retry};
+use crate::layers::{backoff, breaker, doors, fallback, fits_axum, loses_one, retry};
 use crate::wire::{Script, Seen, Stock, ask, get, ms, post, serve};
 
 async fn found<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -170,4 +170,47 @@ async fn chaos_edge_is_answered_for_under_the_problem_layer() {
         .service_fn(found);
     let seen = ask(get(serve(server).await)).await.unwrap();
     assert_eq!((seen.status, seen.problem()), (502, DEPENDENCY_FAILED.into()));
+}
+
+#[tokio::test]
+async fn breaker_stops_running_what_failed() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let address = stock.address;
+    let server = ServiceBuilder::new()
+        .layer(ProblemLayer::new())
+        .layer(breaker())
+        .service_fn(move |_: Request<_>| passed_on(address));
+    let address = serve(fits_axum(server)).await;
+    assert_eq!(ask(get(address)).await.unwrap().status, 503);
+    let seen = ask(get(address)).await.unwrap();
+    assert_eq!((seen.status, seen.problem()), (503, DEPENDENCY_PAUSED.into()));
+    assert_eq!(stock.requests(), 1);
+}
+
+#[tokio::test]
+async fn admission_takes_on_no_more_than_there_are_places() {
+    let doors = doors();
+    let places = doors.handle();
+    let server = ServiceBuilder::new().layer(doors).service_fn(hangs);
+    let address = serve(fits_axum(server)).await;
+    let hanging = tokio::spawn(ask(get(address)));
+    while places.snapshot().running == 0 {
+        tokio::task::yield_now().await;
+    }
+    let seen = ask(get(address)).await.unwrap();
+    assert_eq!(seen.status, 503);
+    assert!(seen.headers.contains_key("retry-after"));
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn fallback_answers_instead() {
+    let stock = Stock::plain([Script::Status(503)]).await;
+    let address = stock.address;
+    let server = ServiceBuilder::new()
+        .layer(ProblemLayer::new())
+        .layer(fallback())
+        .service_fn(move |_: Request<_>| passed_on(address));
+    let seen = ask(get(serve(fits_axum(server)).await)).await.unwrap();
+    assert_eq!((seen.status, &seen.body[..]), (200, &b"few"[..]));
 }

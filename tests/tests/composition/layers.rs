@@ -1,8 +1,15 @@
 //! The layers as the cells use them, and what axum wants of what they make.
 
+use aplomb::admission::{AdmissionLayer, Outbound};
+use aplomb::circuit_breaker::Trip;
+use aplomb::fallback::Fixed;
 use aplomb::retry::Terms;
-use aplomb::{Backoff, BackoffLayer, Budget, RetryLayer, chaos};
-use aplomb_core::Ratio;
+use aplomb::{
+    Backoff, BackoffLayer, Budget, CircuitBreakerLayer, FallbackLayer, RetryLayer, chaos,
+};
+use aplomb_core::{DegradedKind, Ratio};
+use bytes::Bytes;
+use http::Response;
 
 use crate::wire::ms;
 
@@ -15,6 +22,27 @@ pub(crate) fn retry() -> RetryLayer {
 /// A pace that a pushback sets, and for which no call waits.
 pub(crate) fn backoff() -> BackoffLayer {
     BackoffLayer::new(Backoff::interactive()).longest_wait(ms(0))
+}
+
+/// A circuit that one failure opens.
+pub(crate) fn breaker() -> CircuitBreakerLayer {
+    CircuitBreakerLayer::new(Trip::default().failures_in_a_row(1))
+}
+
+/// One place, for which nobody waits.
+pub(crate) fn bulkhead() -> AdmissionLayer<Outbound> {
+    AdmissionLayer::outbound(1).longest_wait(ms(0))
+}
+
+/// The same on a server, which answers by itself.
+pub(crate) fn doors() -> AdmissionLayer {
+    AdmissionLayer::new(1).longest_wait(ms(0))
+}
+
+/// Few words when nothing else is known.
+pub(crate) fn fallback() -> FallbackLayer<Fixed> {
+    let few = Response::new(Bytes::from_static(b"few"));
+    FallbackLayer::new(Fixed::new(DegradedKind::Approximate, few))
 }
 
 /// A network that loses the next answer.

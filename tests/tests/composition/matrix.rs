@@ -12,7 +12,7 @@ const COLUMNS: [&str; 5] = [
 ];
 
 /// The rows, as in the table, with what the names of their tests begin with.
-const ROWS: [(&str, &str); 8] = [
+const ROWS: [(&str, &str); 12] = [
     ("`ProblemLayer`", "problems_"),
     ("`DeadlineLayer::inherit`", "inherit_"),
     ("`IdempotencyLayer`", "idempotency_"),
@@ -20,6 +20,10 @@ const ROWS: [(&str, &str); 8] = [
     ("`DeadlineLayer::attempt`", "deadline_attempt_"),
     ("`RetryLayer`", "retry_"),
     ("`BackoffLayer`", "backoff_"),
+    ("`CircuitBreakerLayer`", "breaker_"),
+    ("`AdmissionLayer`", "admission_"),
+    ("`FallbackLayer`", "fallback_"),
+    ("`KeyLayer`", "key_"),
     ("`Chaos::edge`", "chaos_edge_"),
 ];
 

@@ -8,8 +8,10 @@
 
 use aplomb::core::grpc::{GrpcClassifier, repeatable, translate};
 use aplomb::core::{
-    DeadlineExceeded, GRPC_TIMEOUT, NotBefore, NotRetried, Reason, Replayable, cause,
+    DeadlineExceeded, GRPC_TIMEOUT, IDEMPOTENCY_KEY, NotBefore, NotRetried, Reason, Replayable,
+    Saturated, cause,
 };
+use aplomb::idempotency::KeyLayer;
 use aplomb::{DeadlineLayer, chaos};
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
@@ -22,7 +24,7 @@ use tonic::transport::Channel;
 use tonic::{Code, ConnectError, Status, TimeoutExpired};
 use tower::{ServiceBuilder, ServiceExt};
 
-use crate::layers::{backoff, fits_axum, loses_one, retry};
+use crate::layers::{backoff, breaker, bulkhead, fits_axum, loses_one, retry};
 use crate::wire::{LONG, Script, Stock, ms};
 
 fn channel(stock: &Stock) -> Channel {
@@ -222,4 +224,46 @@ impl Decoder for Plain {
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         Ok(Some(from.copy_to_bytes(from.remaining())))
     }
+}
+
+#[tokio::test]
+async fn breaker_stops_calling_what_failed() {
+    let stock = Stock::grpc([Script::Status(14)]).await;
+    let client = ServiceBuilder::new()
+        .layer(breaker().classify(GrpcClassifier))
+        .map_request(|request| Request::map(request, Body::new))
+        .service(channel(&stock));
+    let client = fits_axum(client);
+    assert_eq!(status(&client.clone().oneshot(look()).await.unwrap()), "14");
+    let error = client.oneshot(look()).await.unwrap_err();
+    assert!(cause::<NotBefore>(&*error).is_some());
+    assert_eq!(stock.requests(), 1);
+}
+
+#[tokio::test]
+async fn admission_takes_no_more_than_there_are_places() {
+    let stock = Stock::grpc([Script::Hang]).await;
+    let client = ServiceBuilder::new()
+        .layer(bulkhead())
+        .map_request(|request| Request::map(request, Body::new))
+        .service(channel(&stock));
+    let client = fits_axum(client);
+    let hanging = tokio::spawn(client.clone().oneshot(look()));
+    while stock.requests() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let error = client.oneshot(look()).await.unwrap_err();
+    assert!(cause::<Saturated>(&*error).is_some());
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn key_is_stamped_on_a_call() {
+    let stock = Stock::grpc([]).await;
+    let client = ServiceBuilder::new()
+        .layer(KeyLayer::random())
+        .map_request(|request| Request::map(request, Body::new))
+        .service(channel(&stock));
+    fits_axum(client).oneshot(look()).await.unwrap();
+    assert!(stock.seen()[0].1.contains_key(IDEMPOTENCY_KEY));
 }

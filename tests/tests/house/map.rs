@@ -48,7 +48,7 @@ pub(crate) const LAYERS: &[&str] = &[
 ];
 
 /// Who may depend on everything: these use the crates. No published crate depends on them.
-const USERS: &[&str] = &["examples", "tests", "crates/aplomb-bench"];
+const USERS: &[&str] = &["examples", "tests", "crates/aplomb-bench", "crates/aplomb-book"];
 
 pub(crate) const MEND: &str = "a word that two crates need moves to aplomb-core; what only tests \
     need is a dev-dependency; a new crate takes a row in ROOMS of tests/house/map.rs. Where the \

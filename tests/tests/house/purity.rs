@@ -6,6 +6,9 @@ const SHELL_NAMES: &[&str] = &["lib.rs", "layer.rs", "service.rs", "future.rs"];
 pub(crate) const SHELL_FILES: &[(&str, &str)] = &[
     ("crates/aplomb-admission/src/desk.rs", "lends permits that give themselves back, and waits for them"),
     ("crates/aplomb-admission/src/work.rs", "waits for a permit, then calls the service inside"),
+    ("crates/aplomb-chaos/src/body.rs", "one of several layers in its crate, whole in one file"),
+    ("crates/aplomb-chaos/src/connect.rs", "one of several layers in its crate, whole in one file"),
+    ("crates/aplomb-chaos/src/delay.rs", "one of several layers in its crate, whole in one file"),
     ("crates/aplomb-chaos/src/edge.rs", "one of several layers in its crate, whole in one file"),
     ("crates/aplomb-chaos/src/errors.rs", "one of several layers in its crate, whole in one file"),
     ("crates/aplomb-chaos/src/latency.rs", "waits where a handler stands"),

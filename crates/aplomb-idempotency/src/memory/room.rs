@@ -1,3 +1,6 @@
+#[cfg(aplomb_loom)]
+use loom::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(not(aplomb_loom))]
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How much there is, and how much there may be.
@@ -50,4 +53,51 @@ impl Room {
 fn grow(count: &AtomicUsize, by: usize, max: usize) -> Option<()> {
     let grown = |count: usize| count.checked_add(by).filter(|&count| count <= max);
     count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).ok().map(drop)
+}
+
+/// Everything else of the store lies under locks, one of the map's for each record, one of the
+/// queue's: there is no interleaving of atomics to check. The room is shared by all records.
+#[cfg(all(test, aplomb_loom))]
+mod loom_tests {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn two_records_and_room_for_one() {
+        loom::model(|| {
+            let room = Arc::new(Room::new(1, 100));
+            let other = Arc::clone(&room);
+            let theirs = thread::spawn(move || other.take(60).is_some());
+            let mine = room.take(60).is_some();
+            assert_ne!(mine, theirs.join().unwrap());
+            assert_eq!((room.records(), room.bytes()), (1, 60));
+        });
+    }
+
+    #[test]
+    fn a_record_that_does_not_fit_takes_nothing_from_who_does() {
+        loom::model(|| {
+            let room = Arc::new(Room::new(2, 100));
+            let other = Arc::clone(&room);
+            let large = thread::spawn(move || other.take(101).is_some());
+            assert!(room.take(40).is_some(), "there is a place and there are bytes for it");
+            assert!(!large.join().unwrap());
+            assert_eq!((room.records(), room.bytes()), (1, 40));
+        });
+    }
+
+    #[test]
+    fn what_is_given_back_while_another_grows_is_counted_once() {
+        loom::model(|| {
+            let room = Arc::new(Room::new(3, 1_000));
+            assert!(room.take(100).is_some() && room.take(100).is_some());
+            let other = Arc::clone(&room);
+            let gives = thread::spawn(move || other.give(100));
+            room.resize(100, 150);
+            gives.join().unwrap();
+            assert_eq!((room.records(), room.bytes()), (1, 150));
+        });
+    }
 }

@@ -1,3 +1,6 @@
+mod defaults;
+mod tables;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -7,6 +10,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::report::Report;
+pub(crate) use defaults::sample;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -16,28 +20,40 @@ pub(crate) struct Args {
     /// Fail when they are not what stands in the docs, instead of writing them
     #[arg(long)]
     check: bool,
+    /// Of the defaults, make this table alone
+    #[arg(long, value_name = "FILE")]
+    table: Option<String>,
+    /// Of the defaults, make one row of each table alone, and look whether it stands in the docs
+    #[arg(long)]
+    sample: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
     /// What each budget does in an outage, with independent failures, in a storm
     Budget,
+    /// What each default of budget, backoff and breaker was chosen from, and the tables of the chapter
+    /// on budgets (some minutes)
+    Defaults,
 }
 
 pub(crate) fn run(report: &mut Report, args: &Args) {
-    let What::Budget = args.what;
-    budget(report, args.check);
+    match args.what {
+        What::Budget => budget(report, args.check),
+        What::Defaults if args.sample => sample(report),
+        What::Defaults => defaults::defaults(report, args.table.as_deref(), args.check),
+    }
 }
 
 /// Makes the table of the budgets; the same code and seeds make the same bytes.
 pub(crate) fn budget(report: &mut Report, check: bool) {
     report.work("figures of the budget", || match budgets() {
-        Ok(made) => keep(Path::new("crates/aplomb-retry/figures/budget.md"), &made, check),
+        Ok(made) => keep(Path::new(BUDGET), &made, check, "budget"),
         Err(error) => vec![error],
     });
 }
 
-fn keep(path: &Path, made: &str, check: bool) -> Vec<String> {
+fn keep(path: &Path, made: &str, check: bool, what: &str) -> Vec<String> {
     println!("{made}");
     let path_shown = path.display();
     if !check {
@@ -48,16 +64,16 @@ fn keep(path: &Path, made: &str, check: bool) -> Vec<String> {
         return Vec::new();
     }
     vec![format!(
-        "{path_shown} is not what the lab says now; `cargo xtask figures budget` writes it"
+        "{path_shown} is not what the lab says now; `cargo xtask figures {what}` writes it"
     )]
 }
 
 fn budgets() -> Result<String, String> {
     let compared = ["none", "tower", "per-success", "aplomb"];
-    let outage = lab("fleet-size", &compared, None)?;
-    let independent =
-        [100, 1_000, 10_000].map(|clients| lab("independent-failures", &compared, Some(clients)));
-    let article = lab("article", &compared, Some(10_000))?;
+    let outage = lab("fleet-size", &compared, &[])?;
+    let independent = ["clients=100", "clients=1000", "clients=10000"]
+        .map(|clients| lab("independent-failures", &compared, &[clients]));
+    let article = lab("article", &compared, &["clients=10000"])?;
 
     let mut page = String::from(HEAD);
     for policy in compared {
@@ -103,20 +119,17 @@ fn mean(run: &Value, case: &str, figure: &str) -> Option<f64> {
 }
 
 /// What the lab says of a scenario.
-fn lab(scenario: &str, policies: &[&str], clients: Option<u32>) -> Result<Value, String> {
+fn lab(scenario: &str, policies: &[&str], settings: &[&str]) -> Result<Value, String> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     command.args(["run", "--quiet", "--release", "--package", "aplomb-cli", "--", "lab", "run"]);
     command.args([scenario, "--json", "-"]);
     for policy in policies {
         command.args(["--only", policy]);
     }
-    if let Some(clients) = clients {
-        command.args(["--clients", &clients.to_string()]);
+    for setting in settings {
+        command.args(["--set", setting]);
     }
-    eprintln!(
-        "the lab runs {scenario}{}",
-        clients.map_or(String::new(), |n| format!(" with {n} clients"))
-    );
+    eprintln!("the lab runs {scenario} {} {}", policies.join(" "), settings.join(" "));
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| format!("cargo did not start: {error}"))?;
     if !output.status.success() {
@@ -125,6 +138,8 @@ fn lab(scenario: &str, policies: &[&str], clients: Option<u32>) -> Result<Value,
     serde_json::from_slice(&output.stdout)
         .map_err(|error| format!("the lab's answer to {scenario} is no JSON: {error}"))
 }
+
+const BUDGET: &str = "crates/aplomb-retry/figures/budget.md";
 
 const HEAD: &str = "\
 | | sends per call in 60 s of total outage, 1 client | 100 | 1,000 | 10,000 | success with 10 % \
