@@ -73,7 +73,7 @@ fn a_sheet_for_each_operation_is_printed_as_text() {
     let output = lint(&[&demo(), "--print"]);
     assert_eq!(output.status.code(), Some(0));
     let pages = text(&output.stdout);
-    assert_eq!(pages.split('\u{c}').count(), 6);
+    assert_eq!(pages.split('\u{c}').count(), 8);
     for page in pages.split('\u{c}') {
         for question in aplomb::policy::Question::ALL {
             assert_eq!(page.matches(question.as_str()).count(), 1, "{page}");

@@ -29,6 +29,8 @@ use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 /// The page of a service that wears every layer, after some trouble.
 pub(crate) async fn page() -> String {
     let metrics = Metrics::register(&Registry::new(), None).unwrap();
+    // Its series stand at zero from then on.
+    let _ = metrics.policies();
     let stock = Arc::new(AtomicU32::new(1));
     let router = router(&metrics, inventory(&metrics, Arc::clone(&stock)));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

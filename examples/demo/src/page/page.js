@@ -119,7 +119,7 @@ function buildKnobs() {
     }
     input.addEventListener("input", () => turn(knob, input));
     byId("knob-set").append(row);
-    knobs.set(knob.name, { knob, input, shown, touched: 0 });
+    knobs.set(knob.name, { knob, input, shown, touched: -Infinity });
   }
   byId("knobs").addEventListener("submit", (event) => event.preventDefault());
   byId("calm").addEventListener("click", calm);
@@ -187,7 +187,7 @@ function flush() {
 function calm() {
   clearTimeout(sending);
   unsent = {};
-  for (const own of knobs.values()) own.touched = 0;
+  for (const own of knobs.values()) own.touched = -Infinity;
   send("PUT", "knobs", { chaos: {} });
 }
 
