@@ -46,12 +46,11 @@ impl Baseline {
         };
         // Only what is ours has a peer to be compared with; a peer's own cost is no concern.
         item.beside.as_ref()?;
-        let leeway = Leeway::of(name);
-        if *allocations > row.allocations + leeway.allocations {
+        if *allocations > row.allocations {
             let before = row.allocations;
             return Some(format!("{name} allocates {allocations} times, not {before}; {BLESS}"));
         }
-        let most = row.instructions * self.machine(item, items) * leeway.instructions + SLACK;
+        let most = row.instructions * self.machine(item, items) * TOLERANCE + SLACK;
         (*instructions > most).then(|| {
             let before = row.instructions;
             format!("{name} takes {instructions:.0} instructions, not {before:.0}; {BLESS}")
@@ -82,23 +81,6 @@ impl Baseline {
     fn then(&self, item: &Item) -> Option<Item> {
         let Row { instructions, allocations } = *self.0.get(&item.name)?;
         Some(Item { instructions, allocations, ..item.clone() })
-    }
-}
-
-/// By how much an item may differ from one run to the next.
-struct Leeway {
-    instructions: f64,
-    allocations: u64,
-}
-
-impl Leeway {
-    fn of(name: &str) -> Self {
-        // A map of keys is hashed by a seed of its own in every run, and grows now and then: two runs of
-        // one build were 4 % apart.
-        if name.starts_with("idempotent") {
-            return Self { instructions: 1.1, allocations: 1 };
-        }
-        Self { instructions: TOLERANCE, allocations: 0 }
     }
 }
 

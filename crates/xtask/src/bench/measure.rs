@@ -82,17 +82,24 @@ fn instructions(items: &[Item]) -> Result<Vec<f64>, String> {
     counted.into_inner().expect("nothing panics under this lock").into_iter().collect()
 }
 
-/// Instructions of one call: what a thousand more calls take, by a thousand.
+/// Instructions of one call: what so many more calls take, by their number.
+///
+/// What an item does before its calls falls out of that, as far as it takes as much each time. Filling
+/// a map that is hashed by a seed of its own does not: millions of instructions come and go, which only
+/// many more calls outweigh.
 fn count(item: &str) -> Result<f64, String> {
-    let count = |calls: &str| {
+    let more =
+        if item.starts_with("idempotent") && item.ends_with("-10k") { 20_000 } else { 1_000 };
+    let count = |calls: u32| {
+        let calls = calls.to_string();
         let arguments =
             ["--tool=callgrind", "--callgrind-out-file=/dev/null", &built("aplomb-bench")];
-        let printed = output("valgrind", &[&arguments[..], &["run", item, calls]].concat())?;
+        let printed = output("valgrind", &[&arguments[..], &["run", item, &calls]].concat())?;
         let collected = printed.lines().find_map(|line| line.split_once("Collected : "));
         let number = collected.and_then(|(_, number)| number.trim().parse::<f64>().ok());
         number.ok_or_else(|| format!("callgrind counted nothing for {item}: {printed}"))
     };
-    Ok((count("2000")? - count("1000")?) / 1000.0)
+    Ok((count(1_000 + more)? - count(1_000)?) / f64::from(more))
 }
 
 /// Lines of a name and a number.

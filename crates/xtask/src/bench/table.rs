@@ -88,11 +88,10 @@ const HEAD: &str = "\
 ";
 
 const READING: &str = "
-Instructions are callgrind's: a thousand more calls, by a thousand. *Added* is what lies over the bare
+Instructions are callgrind's: what so many more calls take, by their number. *Added* is what lies over the bare
 call. Allocations are counted the same way. Times are medians of interleaved rounds on a machine that
 others use too: they are to be read against each other. CI holds instructions and allocations to what
-`crates/aplomb-bench/baseline.txt` says, within 3 % (10 % where keys are hashed), and every *must*
-that is met.
+`crates/aplomb-bench/baseline.txt` says, within 3 %, and every *must* that is met.
 
 ## What is missed, and what the profile shows
 

@@ -1,5 +1,7 @@
 //! Who may turn the knobs, and with what.
 
+use std::io::{BufRead, Read};
+
 use crate::support::Demo;
 
 #[test]
@@ -66,15 +68,10 @@ fn what_cannot_be_set_is_refused_with_its_range() {
         assert!(said.contains(says), "{method} {path} {body}: {said}");
     }
     // A stop does not wait for who watches, nor for a story that plays.
-    let watcher = std::thread::scope(|scope| {
-        let watching = scope.spawn(|| demo.raw(events));
-        browser.wait_for("points.length > 1").unwrap();
-        let id = demo.id();
-        assert!(
-            std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success()
-        );
-        watching.join().unwrap()
-    });
-    assert!(watcher.0.contains("text/event-stream"), "{}", watcher.0);
-    assert!(watcher.1.contains("\"points\""), "{}", watcher.1);
+    let mut watched = demo.send(events);
+    let mut lines = watched.by_ref().lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("text/event-stream")));
+    assert!(lines.any(|line| line.contains("\"points\"")));
+    assert_eq!(demo.stop(), Some(0));
+    lines.for_each(drop);
 }

@@ -44,14 +44,9 @@ impl Demo {
 
     /// Asks it to stop, and answers its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
-        let id = self.id();
+        let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.process.wait().unwrap().code()
-    }
-
-    /// Its process.
-    pub(crate) fn id(&self) -> String {
-        self.process.id().to_string()
     }
 
     /// A browser that looks at the dashboard, which is up.
@@ -65,14 +60,19 @@ impl Demo {
 
     /// The status line and the body that a raw request is answered with.
     pub(crate) fn raw(&self, request: &str) -> (String, String) {
+        let mut answer = String::new();
+        self.send(request).read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+
+    /// Sends a raw request, whose answer is still to be read.
+    pub(crate) fn send(&self, request: &str) -> BufReader<TcpStream> {
         let host = self.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
         let request = request.replace("{host}", host).replace('\n', "\r\n");
         stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.to_owned(), body.to_owned())
+        BufReader::new(stream)
     }
 }
 
