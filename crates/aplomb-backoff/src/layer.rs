@@ -50,6 +50,7 @@ pub(crate) struct Settings {
     pub(crate) backoff: Backoff,
     pub(crate) after_failures: u32,
     pub(crate) longest_wait: Duration,
+    pub(crate) wait_at_most: Duration,
     pub(crate) longest_pause: Duration,
     pub(crate) waiters_max: usize,
     pub(crate) only_observes: bool,
@@ -95,6 +96,7 @@ impl BackoffLayer {
             backoff,
             after_failures: 5,
             longest_wait: Duration::from_secs(5),
+            wait_at_most: Duration::MAX,
             longest_pause: Duration::from_secs(60),
             waiters_max: 1024,
             only_observes: false,
@@ -119,6 +121,13 @@ impl<C, O> BackoffLayer<C, O> {
     /// A call without a deadline waits no longer than this.
     pub fn longest_wait(mut self, wait: Duration) -> Self {
         self.settings.longest_wait = wait;
+        self
+    }
+
+    /// No call waits longer than this, whatever its deadline allows (no bound by default): for those
+    /// who have another answer, and would rather give it now.
+    pub fn wait_at_most(mut self, wait: Duration) -> Self {
+        self.settings.wait_at_most = wait;
         self
     }
 
@@ -163,7 +172,9 @@ impl<C, O> BackoffLayer<C, O> {
 impl<C, O> BackoffLayer<C, O> {
     /// Until when a call that starts now may wait.
     pub(crate) fn patience(&self, deadline: Option<Deadline>, now: Instant) -> Deadline {
-        deadline.unwrap_or_else(|| Deadline::after(now, self.settings.longest_wait))
+        let Settings { longest_wait, wait_at_most, .. } = self.settings;
+        let allowed = deadline.unwrap_or_else(|| Deadline::after(now, longest_wait));
+        allowed.min(Deadline::after(now, wait_at_most))
     }
 
     /// Takes note of how a call went that was sent in generation `of`.

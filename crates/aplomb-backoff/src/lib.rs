@@ -50,6 +50,7 @@
 //! |---|---|
 //! | [failures in a row](BackoffLayer::after_failures) that begin a pause | 5 |
 //! | [longest wait](BackoffLayer::longest_wait) of a call without a deadline | 5 s |
+//! | [longest wait](BackoffLayer::wait_at_most) of any call | what its deadline allows |
 //! | [longest pause](BackoffLayer::longest_pause) that a pushback can ask for | 60 s |
 //! | [calls that may wait](BackoffLayer::waiters_max) at a time | 1,024 |
 //!

@@ -53,6 +53,22 @@ async fn a_call_whose_time_would_be_up_fails_at_once_with_what_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_has_another_answer_waits_for_short_pauses_alone() {
+    let (layer, stock) = (layer(), Stock::new([(503, Some(2))]));
+    send(&layer, &stock, get()).await.unwrap();
+    let hasty = layer.clone().wait_at_most(ms(100));
+    let mut patient = get();
+    patient.extensions_mut().insert(Deadline::after(time::now(), secs(10)));
+    let begun = time::now();
+    let error = send(&hasty, &stock, patient).await.unwrap_err();
+    assert!(cause::<NotBefore>(&*error).is_some());
+    assert_eq!((time::now() - begun, stock.arrivals().len()), (Duration::ZERO, 1));
+    // One of the same dependency that is nearly over is waited for.
+    tokio::time::sleep(ms(2_450)).await;
+    send(&hasty, &stock, get()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_that_waited_on_its_own_does_not_wait_again() {
     let (layer, stock) = (layer(), Stock::new([(503, Some(2))]));
     send(&layer, &stock, get()).await.unwrap();

@@ -31,7 +31,7 @@ policy. [`server`] is the other side.
 | `repeat = always` | may repeat a POST; `never`: sends once |
 | an `owner` elsewhere | sends once |
 | this service as the `owner` | says so on the request (`x-retry-owner`), and leaves the retries to whoever has said so before |
-| `when_paused = fail` | waits for no open circuit |
+| `when_paused = fail` | waits for no open circuit, and for no pause longer than 100 ms |
 | `attempts`, `backoff` of a `deferred` operation | sends once a run, for an attempt's time; `dead_letters` lets the job come back as often, after such waits |
 | `transient` | judges by it in every layer; with `unsent`, other failures are final and count in the breaker all the same |
 | `when_exhausted` | lets the `fallback` answer, or the last good answer, or keeps a letter, where the stack has one |

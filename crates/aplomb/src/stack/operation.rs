@@ -80,6 +80,10 @@ impl<K: Clone, O: ObserveCalls, T> Plan<'_, K, O, T> {
             None => Either::Bare(guarded),
         };
         let pace = shared.pace().clone().dice(dice.clone()).classify(health);
+        let pace = match policy.when_paused() {
+            WhenPaused::Wait => pace,
+            WhenPaused::Fail => pace.wait_at_most(UNNOTICED),
+        };
         let retried = self
             .retry()
             .classify(Judge::of_retries(policy.transient()))
@@ -175,3 +179,7 @@ impl<S, K, O> fmt::Debug for Operation<S, K, O> {
         f.debug_struct("Operation").finish_non_exhaustive()
     }
 }
+
+/// A pause that a few failures began by chance is over by then, that of an outage has outgrown it; and
+/// who waits so long does not notice (J. Nielsen, *Usability Engineering*, 1993: a tenth of a second).
+const UNNOTICED: Duration = Duration::from_millis(100);

@@ -1,14 +1,12 @@
-/// What a call does that finds its dependency's circuit open.
-///
-/// A pause that the dependency asked for, or that a few failures began, is short, and is waited for
-/// where a call's time allows, whatever is said here.
+/// What a call does that finds its dependency's circuit open, or the dependency left alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "it waits or it does not")]
 pub enum WhenPaused {
-    /// It waits until the circuit may be asked again, if its own time allows.
+    /// It waits until the dependency may be asked again, if its own time allows.
     #[default]
     Wait,
-    /// It fails at once: whoever asked has an answer for that, and hears it now.
+    /// It fails at once, unless the pause is over within a tenth of a second: whoever asked has an
+    /// answer for that, and hears it now.
     Fail,
 }
 
