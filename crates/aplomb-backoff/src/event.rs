@@ -1,6 +1,17 @@
 use std::time::Duration;
 
 /// What pacing did.
+///
+/// ```
+/// use aplomb_backoff::{Backoff, BackoffEvent, BackoffLayer};
+///
+/// let layer = BackoffLayer::new(Backoff::interactive()).observe(|event: &BackoffEvent| {
+///     if let BackoffEvent::Refused { left } = event {
+///         println!("it asked to be left alone for {left:?} more");
+///     }
+/// });
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackoffEvent {

@@ -112,7 +112,8 @@ impl BackoffLayer {
 }
 
 impl<C, O> BackoffLayer<C, O> {
-    /// So many failures in a row, 1 to 255, begin a pause; every further one lengthens it.
+    /// So many failures in a row, 1 to 255, begin a pause. As many again begin a longer one: of calls
+    /// that go out together the failures come back first, so that a single one of them says little.
     pub fn after_failures(mut self, failures: u32) -> Self {
         self.settings.after_failures = failures.clamp(1, FAILURES_MAX);
         self
@@ -198,7 +199,7 @@ impl<C, O> BackoffLayer<C, O> {
         let (now, rng) = (self.dependency.ticks(time::now()), self.dice.roll());
         let mut paused = None;
         self.dependency.update(|pace| {
-            let failed = pace.failed(of);
+            let failed = pace.failed(of, self.settings.after_failures);
             let counts = of == pace.generation();
             paused = self.settings.pause(failed, counts, failure, rng.clone());
             paused.map_or(failed, |pause| failed.pause(now, pause))
@@ -215,8 +216,9 @@ impl Settings {
         if let Pushback::After(asked) = failure.pushback {
             return Some(asked.min(self.longest_pause)).filter(|pause| !pause.is_zero());
         }
-        let over = pace.failures().checked_sub(self.after_failures)?;
-        counts.then(|| self.backoff.delay(over + 1, &mut rng))
+        let (rows, rest) =
+            (pace.failures() / self.after_failures, pace.failures() % self.after_failures);
+        (counts && rest == 0).then(|| self.backoff.delay(rows, &mut rng))
     }
 }
 

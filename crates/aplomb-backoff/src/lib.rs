@@ -48,7 +48,7 @@
 //!
 //! | what | default |
 //! |---|---|
-//! | [failures in a row](BackoffLayer::after_failures) that begin a pause | 5 |
+//! | [failures in a row](BackoffLayer::after_failures) that begin a pause; as many again, a longer one | 5 |
 //! | [longest wait](BackoffLayer::longest_wait) of a call without a deadline | 5 s |
 //! | [longest wait](BackoffLayer::wait_at_most) of any call | what its deadline allows |
 //! | [longest pause](BackoffLayer::longest_pause) that a pushback can ask for | 60 s |

@@ -32,6 +32,20 @@ pub struct Generation(u16);
 /// When a dependency may be asked again, and how many calls in a row it failed.
 ///
 /// 40 bits of "not before" (34 years), 8 of failures, 16 of generation.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_backoff::{Generation, Pace, Ticks};
+///
+/// let calm = Pace::clear();
+/// let before: Generation = calm.generation();
+/// let now = Ticks::passed(Duration::from_secs(1));
+/// let paused = calm.pause(now, Duration::from_secs(2));
+/// assert_eq!(paused.left(now), Duration::from_secs(2));
+/// // A success that was admitted before the pause does not end it.
+/// assert_eq!(paused.succeeded(before), paused);
+/// assert_eq!(paused.succeeded(paused.generation()).failures(), 0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace(u64);
 
@@ -77,13 +91,17 @@ impl Pace {
         if of == self.generation() { Self::of(self.until(), 0, of) } else { self }
     }
 
-    /// A call of this generation failed.
+    /// A call of this generation failed, where so many failures are a row. Past what can be counted, the
+    /// last row is counted again.
     #[must_use]
-    pub fn failed(self, of: Generation) -> Self {
+    pub fn failed(self, of: Generation, row: u32) -> Self {
         if of != self.generation() {
             return self;
         }
-        Self::of(self.until(), (self.failures() + 1).min(FAILURES_MAX), of)
+        let failures = self.failures() + 1;
+        let failures =
+            if failures > FAILURES_MAX { failures.saturating_sub(row) } else { failures };
+        Self::of(self.until(), failures.min(FAILURES_MAX), of)
     }
 
     /// Leaves the dependency alone until `pause` after a `now` from [`Ticks::after`], or longer if
@@ -117,9 +135,9 @@ mod tests {
     #[test]
     fn a_hundred_calls_that_fail_together_are_one_failure() {
         let sent = Pace::clear().generation();
-        let mut pace = Pace::clear().failed(sent).pause(Ticks(0), ms(50));
+        let mut pace = Pace::clear().failed(sent, 1).pause(Ticks(0), ms(50));
         for _ in 0..99 {
-            pace = pace.failed(sent);
+            pace = pace.failed(sent, 1);
         }
         assert_eq!(pace.failures(), 1);
     }
@@ -127,7 +145,7 @@ mod tests {
     #[test]
     fn a_late_success_does_not_clear_what_came_after_it() {
         let sent = Pace::clear().generation();
-        let pace = Pace::clear().failed(sent).pause(Ticks(0), ms(50));
+        let pace = Pace::clear().failed(sent, 1).pause(Ticks(0), ms(50));
         assert_eq!(pace.succeeded(sent), pace);
         assert_eq!(pace.succeeded(pace.generation()).failures(), 0);
     }
@@ -155,7 +173,10 @@ mod tests {
                 let now = Ticks(now.min(UNTIL_MAX));
                 let of = pace.generation();
                 match step {
-                    0 => { pace = pace.failed(of); failures = (failures + 1).min(255); }
+                    0 => {
+                        pace = pace.failed(of, 5);
+                        failures = if failures == 255 { 251 } else { failures + 1 };
+                    }
                     1 => { pace = pace.succeeded(of); failures = 0; }
                     _ => {
                         pace = pace.pause(now, ms(pause));

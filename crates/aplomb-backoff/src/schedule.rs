@@ -14,6 +14,15 @@ pub struct Backoff {
 }
 
 /// How chance spreads a delay.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_backoff::{Backoff, Jitter};
+///
+/// let (base, cap) = (Duration::from_millis(50), Duration::from_secs(5));
+/// assert_eq!(Backoff::full(base, cap).jitter(), Jitter::Full);
+/// assert_eq!(Backoff::exponential(base, cap).jitter(), Jitter::None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Jitter {
@@ -110,6 +119,19 @@ const fn nanos(time: Duration) -> u64 {
 }
 
 /// The delays of one call. Decorrelated jitter remembers the last one, so each call has its own.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_backoff::{Backoff, Delays};
+/// use aplomb_core::Dice;
+///
+/// let mut rng = Dice::seeded(7).roll();
+/// let mut delays: Delays = Backoff::interactive().delays();
+/// assert!(delays.next(&mut rng) <= Duration::from_millis(50));
+/// // What a server asked for is a floor, and chance comes on top.
+/// let asked = Duration::from_secs(2);
+/// assert!(delays.next_after(asked, &mut rng) >= asked);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Delays {
     backoff: Backoff,

@@ -81,7 +81,7 @@ impl<K, C, O> CircuitBreakerLayer<K, C, O> {
     }
 
     /// How long it stays open: the first delay of `backoff` at first, the next one each time that a
-    /// probe fails (equal jitter, 1 s doubling to 60 s by default).
+    /// probe fails (equal jitter, 1 s doubling to 10 s by default).
     ///
     /// What it learnt is forgotten step by step, one for each window without an outage.
     pub fn open_for(mut self, backoff: Backoff) -> Self {

@@ -41,7 +41,7 @@
 //! | state | calls | until |
 //! |---|---|---|
 //! | closed | all go out | a rule is met |
-//! | open | none | the open time is over: equal jitter, 1 s doubling to 60 s while probes fail (linkerd, *Circuit breaking*); longer when the server asked for it |
+//! | open | none | the open time is over: equal jitter, 1 s doubling to 10 s while probes fail (the lab, `probe-storm`); longer when the server asked for it |
 //! | half-open | one, then 2, 4, 8, 16 as they succeed | 31 succeeded: closed. The first failed, or half of all, or too many in a row: open for longer |
 //!
 //! The open time does not jump back after a recovery: it halves with every window without an outage.

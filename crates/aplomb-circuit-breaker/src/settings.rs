@@ -25,8 +25,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             trip: Trip::default(),
-            // linkerd's circuit breaking waits from one second to one minute.
-            open_for: Backoff::equal(Duration::from_secs(1), Duration::from_secs(60)),
+            // linkerd waits up to a minute. After an outage of a minute that keeps circuits open for
+            // most of another; ten seconds cost few sends more (the lab's `probe-storm`).
+            open_for: Backoff::equal(Duration::from_secs(1), Duration::from_secs(10)),
             longest_pushback: Duration::from_secs(60),
             // Longer than a caller waits, so that it is met by what hangs alone.
             lease: Duration::from_secs(10),

@@ -309,11 +309,11 @@ impl Model {
                 let windows = u32::try_from((self.now - since) / 10_000).unwrap();
                 self.level.saturating_sub(windows)
             }
-            // From then on it is sixty seconds.
-            _ => (self.level + 1).min(6),
+            // From then on it is ten seconds.
+            _ => (self.level + 1).min(4),
         };
         let ceiling =
-            Backoff::equal(Duration::from_secs(1), Duration::from_secs(60)).ceiling(self.level + 1);
+            Backoff::equal(Duration::from_secs(1), Duration::from_secs(10)).ceiling(self.level + 1);
         let asked = match failure.map(|failure| failure.pushback) {
             Some(Pushback::After(asked)) => asked.min(Duration::from_secs(60)),
             _ => Duration::ZERO,

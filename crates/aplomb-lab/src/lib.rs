@@ -75,7 +75,7 @@
 //! | retries | `attempts` 1 · `attempt_timeout` none · `total` none · `backoff` full · `base` 50ms · `cap` 5s · `heed` spread · `timer_tick` 0s |
 //! | budget | `budget` none · `ratio` 0.2 · `budget_cap` 10 · `budget_initial` none (the cap) · `budget_floor` 10 (tower's, finagle's) |
 //! | second sends | `hedge_after` none · `hedge_ratio` 0.05 |
-//! | breaker | `breaker` none · `breaker_ratio` 0.5 · `breaker_calls` 20 · `breaker_window` 10s · `breaker_row` 10 · `breaker_open` 1s · `breaker_cap` 60s · `breaker_jitter` equal · `when_paused` wait |
+//! | breaker | `breaker` none · `breaker_ratio` 0.5 · `breaker_calls` 20 · `breaker_window` 10s · `breaker_row` 10 · `breaker_open` 1s · `breaker_cap` 10s · `breaker_jitter` equal · `when_paused` wait |
 //! | server | `service` workers · `layers` 1 · `ownership` every · `shards` 1 · `servers` 50 · `service_time` 40ms · `service_distribution` exponential · `queue_limit` unlimited · `queue_wait_limit` none · `discipline` fifo · `shed` none · `admission` none · `keys` none |
 //! | network | `network_delay` 1ms · `network_deviation` 0s (for `service=row`) |
 //! | fault | `fault` none · `fault_start` 0s · `fault_seconds` 0s · `fault_factor` 1 · `fault_ratio` 1 · `retry_after` none |

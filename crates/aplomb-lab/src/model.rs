@@ -106,7 +106,7 @@ impl Default for Model {
             breaker_window: 10 * SECOND,
             breaker_row: 10,
             breaker_open: SECOND,
-            breaker_cap: 60 * SECOND,
+            breaker_cap: 10 * SECOND,
             breaker_jitter: Schedule::Equal,
             when_paused: Paused::Wait,
             service: Kind::Workers,

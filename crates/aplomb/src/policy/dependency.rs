@@ -161,7 +161,7 @@ impl Default for BreakerTerms {
             failures_in_a_row: count(10),
             slow_after: None,
             slow_ratio: None,
-            open_for: (Duration::from_secs(1), Duration::from_secs(60)),
+            open_for: (Duration::from_secs(1), Duration::from_secs(10)),
         }
     }
 }

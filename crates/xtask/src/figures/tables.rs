@@ -173,9 +173,9 @@ const BREAKER: Table = Table {
         },
     ],
     rows: &[
-        row("**1 s doubling to 60 s**", &[]),
+        row("**1 s doubling to 10 s**", &[]),
         row("up to 5 s", &["breaker_cap=5s"]),
-        row("up to 10 s", &["breaker_cap=10s"]),
+        row("up to 60 s", &["breaker_cap=60s"]),
         row("from 200 ms", &["breaker_open=200ms"]),
         row("from 5 s", &["breaker_open=5s"]),
         row("no jitter", &["breaker_jitter=exponential"]),

@@ -44,9 +44,9 @@ impl Stage<'_> {
             format!("the median answer took {} ms while inventory was down", millis(median))
         });
         // What was under way as a circuit tripped; then, each time that it let a probe out or a pause
-        // was over, those who came before the failure was known.
+        // was over, a row of failures and those who came before it was known.
         let Wire { sends, opened, pauses, .. } = wire;
-        let most = self.town.width() * (TRIP + CUSTOMERS) + (opened + pauses) * CUSTOMERS;
+        let most = self.town.width() * (TRIP + CUSTOMERS) + (opened + pauses) * (ROW + CUSTOMERS);
         scenario.require(sends <= most, || {
             format!("{sends} sends for an inventory that was down, after {opened} openings and {pauses} pauses")
         });
@@ -88,6 +88,8 @@ impl Stage<'_> {
 
 /// Failures in a row that open the circuit.
 const TRIP: u64 = 10;
+/// Failures in a row that begin a pause.
+const ROW: u64 = 5;
 /// What a customer hears is heard at once.
 const MEDIAN_MAX: Duration = Duration::from_millis(150);
 /// How long it is watched before.
