@@ -140,7 +140,7 @@ impl OrderApi {
             .merge(self.beside.clone())
             .fallback(routes::nowhere)
             .method_not_allowed_fallback(routes::not_so);
-        shell::wear(router)
+        shell::wear(router, self.app.metrics.operation("any"))
     }
 
     /// What finds out how orders ended that were left on the way. [`serve`](Self::serve) runs one.

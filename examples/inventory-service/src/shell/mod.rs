@@ -130,7 +130,7 @@ impl Shell {
     /// A service's own routes, with those that every service has: `/healthz`, `/readyz`, `/metrics`
     /// and, for this machine alone, `/chaos`.
     pub fn router(&self, own: Router) -> Router {
-        outside::wear(routes::add(self, own))
+        outside::wear(routes::add(self, own), self.any_operation())
     }
 
     /// The whole service, whose faults are for the requests that `is_faulty` names: an error it

@@ -1,10 +1,10 @@
 use aplomb_chaos::Knobs;
-use aplomb_core::{Problem, problem};
-use aplomb_telemetry::{Metrics, OperationMetrics};
+use aplomb_core::Problem;
+use aplomb_telemetry::Metrics;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -56,7 +56,6 @@ pub(super) fn add(shell: &Shell, own: Router) -> Router {
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(BODY_MAX))
-        .layer(from_fn_with_state(shell.any_operation(), count_problems))
 }
 
 /// `GET /healthz`: the process answers.
@@ -155,18 +154,4 @@ async fn not_so() -> http::Response<Body> {
         StatusCode::METHOD_NOT_ALLOWED,
     );
     problem.into_response()
-}
-
-/// Counts what is answered as a problem, whoever made it.
-async fn count_problems(
-    State(metrics): State<OperationMetrics>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let response = next.run(request).await;
-    let kind = response.headers().get(header::CONTENT_TYPE);
-    if kind.is_some_and(|kind| kind == problem::MEDIA_TYPE) {
-        metrics.problem(response.status());
-    }
-    response
 }

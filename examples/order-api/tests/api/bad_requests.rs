@@ -29,6 +29,9 @@ async fn what_is_no_order_is_400_and_says_what_would_be_one() {
     let answer = post(&town, &[("idempotency-key", "text")], "two mugs".into()).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert_eq!(town.api.tally().await.unwrap(), aplomb_order_api::Tally::default());
+    let page = town.metrics().await;
+    let counted = r#"problem_answers_total{event="failed",operation="any",status="other"} 10"#;
+    assert!(page.contains(counted), "{page}");
 }
 
 #[tokio::test]
