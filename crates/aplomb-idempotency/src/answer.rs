@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use aplomb_core::{IDEMPOTENCY_KEY, Problem};
 use bytes::{Buf, BufMut, Bytes};
@@ -15,7 +16,8 @@ use crate::problems;
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredAnswer {
     status: StatusCode,
-    headers: HeaderMap,
+    // Shared, since it is copied into the store and out of it more often than it is made.
+    headers: Arc<HeaderMap>,
     body: Option<Bytes>,
     /// The headers of a sealed answer, whose `headers` are empty and whose body is sealed too.
     sealed: Option<Bytes>,
@@ -24,13 +26,13 @@ pub struct StoredAnswer {
 impl StoredAnswer {
     /// What is kept of an answer; a body over `cap` bytes is not.
     pub fn new(status: StatusCode, headers: &HeaderMap, body: Option<Bytes>, cap: usize) -> Self {
-        let (headers, body) = (kept(headers), body.filter(|body| body.len() <= cap));
+        let (headers, body) = (Arc::new(kept(headers)), body.filter(|body| body.len() <= cap));
         Self { status, headers, body, sealed: None }
     }
 
     /// The same, sealed.
     pub(crate) fn sealed(status: StatusCode, head: Bytes, body: Option<Bytes>) -> Self {
-        Self { status, headers: HeaderMap::new(), body, sealed: Some(head) }
+        Self { status, headers: Arc::default(), body, sealed: Some(head) }
     }
 
     /// Its status.
@@ -39,7 +41,7 @@ impl StoredAnswer {
     }
 
     /// Its headers; none while it is [sealed](Self::is_sealed).
-    pub const fn headers(&self) -> &HeaderMap {
+    pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
@@ -76,11 +78,11 @@ impl StoredAnswer {
             return problems::record_unreadable(None).into_response();
         }
         let Some(body) = self.body else {
-            return not_retained(self.status, self.headers);
+            return not_retained(self.status, Arc::unwrap_or_clone(self.headers));
         };
         let mut response = Response::new(body.into());
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = copy(&self.headers);
         response
     }
 
@@ -90,7 +92,7 @@ impl StoredAnswer {
             return [&[SEALED], &head[..]].concat();
         }
         let mut bytes = vec![VERSION];
-        for (name, value) in &self.headers {
+        for (name, value) in &*self.headers {
             put(&mut bytes, name.as_str().as_bytes());
             put(&mut bytes, value.as_bytes());
         }
@@ -112,12 +114,19 @@ impl StoredAnswer {
         if let Some(head) = headers.strip_prefix(&[SEALED]) {
             return Ok(Self::sealed(status, Bytes::copy_from_slice(head), body));
         }
-        let headers = headers_from(headers).ok_or(Unreadable)?;
+        let headers = Arc::new(headers_from(headers).ok_or(Unreadable)?);
         Ok(Self { status, headers, body, sealed: None })
     }
 }
 
 /// A stored answer that this version cannot read.
+///
+/// ```
+/// use aplomb_idempotency::{StoredAnswer, Unreadable};
+///
+/// let torn: Result<StoredAnswer, Unreadable> = StoredAnswer::from_columns(201, b"\xff\xff", None);
+/// assert!(torn.is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unreadable;
@@ -154,14 +163,25 @@ fn not_retained<B: From<Bytes>>(status: StatusCode, mut headers: HeaderMap) -> R
     response
 }
 
+/// A copy with room for what else an answer is given on its way out: that it is a replay, its length,
+/// its date. A copy of the usual kind would have to move for that, which costs more than making it.
+fn copy(headers: &HeaderMap) -> HeaderMap {
+    let mut copy = HeaderMap::with_capacity(headers.len() + ADDED);
+    for (name, value) in headers {
+        copy.append(name.clone(), value.clone());
+    }
+    copy
+}
+
 fn kept(headers: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(headers);
-    let keeps = |name: &HeaderName| !NOT_KEPT.contains(name) && !named.contains(name);
-    headers
-        .iter()
-        .filter(|(name, _)| keeps(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if !NOT_KEPT.contains(name) && !named.contains(name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
 }
 
 /// `Connection` names more headers that end with it (RFC 9110, section 7.6.1).
@@ -200,13 +220,15 @@ fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(part)
 }
 
+/// How many headers an answer is given on its way out.
+const ADDED: usize = 4;
 const VERSION: u8 = 1;
 /// Stands where a version does. What is sealed has its own version inside.
 const SEALED: u8 = 0x5e;
 
 /// What belongs to one connection (RFC 9110, section 7.6.1), one message's framing, one moment or
 /// one session.
-const NOT_KEPT: [HeaderName; 18] = [
+static NOT_KEPT: [HeaderName; 18] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),

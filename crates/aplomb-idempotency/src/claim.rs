@@ -1,10 +1,10 @@
 use std::fmt;
-use std::future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::Response;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::seal::Sealer;
 use crate::{Fence, Held, Identity, Keep, RecordId, Started, StoredAnswer};
@@ -23,7 +23,9 @@ struct Shared {
     started: Started,
     terms: Terms,
     sealer: Sealer,
-    lost: watch::Receiver<bool>,
+    is_lost: AtomicBool,
+    // Rung when it is lost; never, when the layer is done with it before.
+    bell: Notify,
 }
 
 /// How a claim's answer is kept.
@@ -50,9 +52,9 @@ impl Claim {
         terms: Terms,
         sealer: Sealer,
     ) -> (Self, Loss) {
-        let (loss, lost) = watch::channel(false);
-        let shared = Arc::new(Shared { identity, started, terms, sealer, lost });
-        (Self { shared }, Loss(loss))
+        let (is_lost, bell) = (AtomicBool::new(false), Notify::new());
+        let shared = Arc::new(Shared { identity, started, terms, sealer, is_lost, bell });
+        (Self { shared: Arc::clone(&shared) }, Loss(shared))
     }
 
     /// Its number, greater than that of every earlier claim of the store. Pass it on to systems
@@ -118,10 +120,10 @@ impl Claim {
     /// Work that the store's transaction does not cover should stop then: its answer will not be
     /// recorded. Dropping the future has no effect.
     pub async fn lost(&self) {
-        let mut lost = self.shared.lost.clone();
-        if lost.wait_for(|&lost| lost).await.is_err() {
-            // The layer is done with the claim, so it was not lost.
-            future::pending::<()>().await;
+        let rung = self.shared.bell.notified();
+        // Listens before it looks, so that no loss between the two is missed.
+        if !self.shared.is_lost.load(Ordering::Acquire) {
+            rung.await;
         }
     }
 }
@@ -136,12 +138,44 @@ impl fmt::Debug for Claim {
 }
 
 /// Tells a [`Claim`]'s handler that it was lost.
-#[derive(Debug)]
-pub struct Loss(watch::Sender<bool>);
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_core::Principal;
+/// use aplomb_idempotency::record::{Fence, Keep, Lapsed, Started, Ticket, Timestamp};
+/// use aplomb_idempotency::{Claim, Identity, Key, Loss, Scope, Terms};
+///
+/// let key = Key::try_from("order_123")?;
+/// let scope = Scope::Principal(Principal::new("shop"));
+/// let identity = Identity::new(scope, http::Method::POST, "/orders", key);
+/// let started = Started {
+///     fence: Fence::new(1).unwrap(),
+///     attempt: 1,
+///     lease_until: Timestamp::from_millis(10_000),
+///     ticket: Ticket::unique(),
+///     lapsed: Lapsed::Unknown,
+///     after_lapse: false,
+/// };
+/// let keep = Keep { answer: Duration::from_secs(60), key: Duration::from_secs(60) };
+/// let (claim, loss): (Claim, Loss) =
+///     Claim::new(identity, started, Terms { keep, body_cap: 64 * 1024 });
+/// assert_eq!((claim.key(), claim.caller()), ("order_123", "shop"));
+/// // The lease could not be renewed: `claim.lost()` ends, and the handler may stop.
+/// loss.fire();
+/// # Ok::<(), aplomb_idempotency::MalformedKey>(())
+/// ```
+pub struct Loss(Arc<Shared>);
 
 impl Loss {
     /// Fires [`Claim::lost`].
     pub fn fire(&self) {
-        self.0.send_replace(true);
+        self.0.is_lost.store(true, Ordering::Release);
+        self.0.bell.notify_waiters();
+    }
+}
+
+impl fmt::Debug for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loss").finish_non_exhaustive()
     }
 }

@@ -74,6 +74,17 @@ impl Key {
 
 /// What a key is derived from, in order: a tuple, an array, a slice or a vector of what can be
 /// shown.
+///
+/// ```
+/// use aplomb_idempotency::{Key, Parts};
+///
+/// fn key(parts: impl Parts) -> String {
+///     Key::derived(parts).unwrap().as_str().to_owned()
+/// }
+///
+/// assert_eq!(key(["order", "123", "line", "1"]), "order_123_line_1");
+/// assert_eq!(key(("order", 123)), "order_123");
+/// ```
 pub trait Parts {
     /// Shows each part to `visit`.
     fn each(&self, visit: &mut dyn FnMut(&dyn fmt::Display));

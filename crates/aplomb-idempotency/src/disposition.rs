@@ -18,6 +18,14 @@ pub(crate) enum Disposition {
 }
 
 /// What a 5xx says that is not a 503.
+///
+/// ```
+/// use aplomb_idempotency::{IdempotencyLayer, MemoryStore, ServerErrors};
+///
+/// // A 500 of this route may have had its effect: let an operator look.
+/// let layer = IdempotencyLayer::new(MemoryStore::new()).server_errors(ServerErrors::Unknown);
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "it is the outcome or it is not")]
 pub enum ServerErrors {

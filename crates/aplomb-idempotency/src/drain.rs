@@ -7,6 +7,18 @@ use tokio::sync::Notify;
 /// Waits for the handlers that run on after their callers have gone.
 ///
 /// Stop accepting requests first, then wait, then close the store.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_idempotency::{Drain, IdempotencyLayer, MemoryStore};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let layer = IdempotencyLayer::new(MemoryStore::new());
+/// let drain: Drain = layer.drain();
+/// // ... serve until it is time to go, then:
+/// assert_eq!(drain.wait(Duration::from_secs(10)).await, 0);
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
     running: Arc<Running>,

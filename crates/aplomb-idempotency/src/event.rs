@@ -1,4 +1,12 @@
 /// What the layer did.
+///
+/// ```
+/// use aplomb_idempotency::{IdempotencyEvent, IdempotencyLayer, MemoryStore};
+///
+/// let layer = IdempotencyLayer::new(MemoryStore::new())
+///     .observe(|event: &IdempotencyEvent| println!("idempotency {}", event.as_str()));
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum IdempotencyEvent {

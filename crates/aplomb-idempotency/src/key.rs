@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aplomb_core::IDEMPOTENCY_KEY;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use sfv::{BareItem, Item, Parser};
 
 /// The name of one unit of work, as its caller chose it: 1 to 255 printable ASCII characters.
@@ -33,7 +33,7 @@ impl Key {
     ///
     /// [`MalformedKey`], with what to do about it. `Bare::Refused` takes only quoted keys.
     pub fn of(headers: &HeaderMap, bare: Bare) -> Result<Option<Self>, MalformedKey> {
-        let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+        let mut values = headers.get_all(&NAME).iter();
         let Some(value) = values.next() else {
             return Ok(None);
         };
@@ -48,6 +48,13 @@ impl Key {
         if value.is_empty() {
             return Err(MalformedKey::because("the key is empty"));
         }
+        match plain(value, bare) {
+            Some(key) => Self::measured(key),
+            None => Self::parse_field(value, bare),
+        }
+    }
+
+    fn parse_field(value: &[u8], bare: Bare) -> Result<Self, MalformedKey> {
         match Parser::new(value).parse::<Item>().map(|item| item.bare_item) {
             Ok(BareItem::String(key)) => Self::checked(key.as_str()),
             // A token is a bare key; with parameters behind it, nobody can say which was meant.
@@ -62,7 +69,7 @@ impl Key {
                 "the key must be one string of printable ASCII in quotes",
             ));
         }
-        if !(value[0].is_ascii_alphanumeric() || value[0] == b'_') {
+        if !is_first(value[0]) {
             return Err(MalformedKey::because(
                 "a bare key starts with a letter, a digit or an underscore: put it in quotes",
             ));
@@ -74,16 +81,19 @@ impl Key {
     }
 
     pub(crate) fn checked(key: &str) -> Result<Self, MalformedKey> {
-        if key.is_empty() {
-            return Err(MalformedKey::because("the key is empty"));
-        }
         if !key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
             return Err(MalformedKey::because(NOT_ASCII));
         }
-        if key.len() > KEY_MAX {
-            return Err(MalformedKey::too_long(key.len()));
+        Self::measured(key)
+    }
+
+    /// The key of characters that are printable ASCII.
+    fn measured(key: &str) -> Result<Self, MalformedKey> {
+        match key.len() {
+            0 => Err(MalformedKey::because("the key is empty")),
+            1..=KEY_MAX => Ok(Self(key.into())),
+            length => Err(MalformedKey::too_long(length)),
         }
-        Ok(Self(key.into()))
     }
 
     /// The header's value, in quotes.
@@ -123,6 +133,15 @@ impl TryFrom<&str> for Key {
 }
 
 /// Whether a key without quotes is taken.
+///
+/// ```
+/// use aplomb_idempotency::{Bare, Key};
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert("idempotency-key", "order_123".parse().unwrap());
+/// assert!(Key::of(&headers, Bare::Taken).is_ok_and(|key| key.is_some()));
+/// assert!(Key::of(&headers, Bare::Refused).is_err());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "it is or it is not")]
 pub enum Bare {
@@ -166,12 +185,66 @@ impl fmt::Display for MalformedKey {
 
 impl Error for MalformedKey {}
 
-/// What a bare key may consist of: a token's characters and those of base 64, without the comma,
-/// semicolon, space, quote and backslash that structure a field.
-fn is_bare(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:/=@".contains(&byte)
+/// The key of a value that the grammar leaves no doubt about, as nearly all are: a string without
+/// escapes and parameters, or a bare key that cannot be a number. The parser would allocate for it.
+fn plain(value: &[u8], bare: Bare) -> Option<&str> {
+    let key = match value {
+        [b'"', key @ .., b'"'] if key.iter().all(|&byte| is_unescaped(byte)) => key,
+        [first, ..] if bare == Bare::Taken && is_first(*first) && is_no_number(value) => value,
+        _ => return None,
+    };
+    std::str::from_utf8(key).ok()
 }
 
+/// What stands for itself in a quoted string.
+fn is_unescaped(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\\')
+}
+
+/// What a bare key may begin with. Of the items of a field only numbers begin so too.
+fn is_first(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Whether it may be a bare key and cannot be a number.
+fn is_no_number(value: &[u8]) -> bool {
+    let mut other = false;
+    value.iter().all(|&byte| {
+        other |= !matches!(byte, b'0'..=b'9' | b'.');
+        is_bare(byte)
+    }) && other
+}
+
+/// What a bare key may consist of: a token's characters and those of base 64, without the comma,
+/// semicolon, space, quote and backslash that structure a field.
+#[inline]
+fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+                | b':'
+                | b'/'
+                | b'='
+                | b'@'
+        )
+}
+
+/// Looked up by reference: a name that is made for it costs as much again.
+static NAME: HeaderName = IDEMPOTENCY_KEY;
 const NOT_ASCII: &str = "the key holds characters that are not printable ASCII";
 /// The draft leaves the bound to the server.
 const KEY_MAX: usize = 255;
@@ -179,6 +252,7 @@ const KEY_MAX: usize = 255;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn quoted_and_bare_are_one_key() {
@@ -269,6 +343,21 @@ mod tests {
         for key in ["K", "a b, c;d", r#"a "b" \"#, "order_123_line_1_reservation~2"] {
             let value = Key::try_from(key).unwrap().header_value();
             assert_eq!(read(value.as_bytes(), Bare::Refused).as_deref(), Ok(key));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_way_around_the_grammar_says_what_the_grammar_says(
+            value in r#"["a-cA9_.\-+:;/=@*?, \\(\x7f]{1,8}|"[ -~]{0,6}"|[0-9.]{1,20}|[a-z0-9-]{1,12}"#
+        ) {
+            let value = value.trim_ascii().as_bytes();
+            prop_assume!(!value.is_empty());
+            for bare in [Bare::Taken, Bare::Refused] {
+                if let Some(key) = plain(value, bare) {
+                    prop_assert_eq!(Key::measured(key), Key::parse_field(value, bare));
+                }
+            }
         }
     }
 

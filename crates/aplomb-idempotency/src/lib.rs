@@ -155,6 +155,7 @@ mod settle;
 pub mod store;
 mod sweep;
 mod typed;
+mod upload;
 mod wait;
 
 #[cfg(feature = "axum")]

@@ -40,6 +40,57 @@ impl Turn {
 }
 
 /// Judges a request for a key whose record is `existing`, at the store's own `now`.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_core::Principal;
+/// use aplomb_idempotency::machine::{self, Expiry, Step, Turn, Verdict};
+/// use aplomb_idempotency::record::{
+///     Begin, Begun, Fence, Keep, Lapsed, Record, Started, State, Ticket, Timestamp,
+/// };
+/// use aplomb_idempotency::{Fingerprint, Identity, Key, Scope, StoredAnswer};
+/// use http::{HeaderMap, Method, StatusCode, Uri};
+///
+/// let (uri, none, hour) = (Uri::from_static("/orders"), HeaderMap::new(), Duration::from_secs(3600));
+/// let begin = Begin {
+///     identity: Identity::new(
+///         Scope::Principal(Principal::new("shop")),
+///         Method::POST,
+///         "/orders",
+///         Key::try_from("order_123")?,
+///     ),
+///     fingerprint: Fingerprint::of(&Method::POST, &uri, &none, &[], b"one mug"),
+///     lease: Duration::from_secs(10),
+///     lapsed: Lapsed::Unknown,
+///     ticket: Ticket::unique(),
+/// };
+/// let now = Timestamp::from_millis(0);
+///
+/// // A key that nobody used is claimed, under a number that the store draws.
+/// let Verdict::Claim(turn) = machine::judge(None, &begin, now) else { panic!() };
+/// assert_eq!(turn, Turn { attempt: 1, after_lapse: false });
+/// let fence = Fence::new(1).unwrap();
+/// let claim: Started = machine::started(&begin, fence, turn, now);
+/// let held = State::Started(claim);
+///
+/// // Somebody else finds it in flight until its lease ends; the holder may renew it.
+/// let other = Begin { ticket: Ticket::unique(), ..begin.clone() };
+/// let record = Record::new(begin.identity.clone(), begin.fingerprint, now, held.clone());
+/// assert_eq!(machine::judge(Some(&record), &other, now), Verdict::Answer(Begun::InFlight));
+/// assert!(matches!(machine::renew(Some(&held), fence, hour, now), Step::To(_)));
+///
+/// // It ends with an answer, with nothing, or with nobody knowing.
+/// let answer = StoredAnswer::new(StatusCode::CREATED, &none, None, 1024);
+/// let keep = Keep { answer: hour, key: 2 * hour };
+/// let Step::To(done) = machine::complete(Some(&held), fence, answer, keep, now) else { panic!() };
+/// assert!(matches!(machine::abandon(Some(&held), fence, hour, now), Step::To(_)));
+/// assert!(matches!(machine::mark_unknown(Some(&held), fence, now), Step::To(_)));
+///
+/// // Time alone, or an operator, makes a tombstone of an answer.
+/// assert!(matches!(machine::expire(&done, now.plus(hour)), Expiry::To(State::Tombstone { .. })));
+/// assert!(matches!(machine::purge(&done), Some(State::Tombstone { .. })));
+/// # Ok::<(), aplomb_idempotency::MalformedKey>(())
+/// ```
 pub fn judge(existing: Option<&Record>, begin: &Begin, now: Timestamp) -> Verdict {
     let Some(record) = existing else {
         return Verdict::Claim(Turn::FIRST);

@@ -11,6 +11,27 @@ use crate::{RecordId, Scope, StoredAnswer};
 pub use desk::{AUDIT, Operator};
 
 /// Which records to list.
+///
+/// ```
+/// use aplomb_idempotency::operator::{Action, AuditEntry, Listing, Note, Operator, Purge, Which};
+/// use aplomb_idempotency::{MalformedReference, MemoryStore, RecordId, Scope, Store, StoreError};
+///
+/// async fn forget(store: MemoryStore, caller: Scope) -> Result<Vec<AuditEntry>, StoreError> {
+///     let which = Which::Of(caller.clone());
+///     let listed = store.list(&Listing { which, after: None, most: 100 }).await?;
+///     let ada = Operator::new(store, "ada");
+///     ada.purge(&Purge::Of(caller), "she asked for it").await?;
+///     let lines = ada.audit(None, 100).await?;
+///     assert!(lines.len() <= listed.len() && lines.iter().all(|line| line.action == Action::Purged));
+///     assert!(lines.iter().all(|line| line.note == Note::new("ada", "she asked for it")));
+///     Ok(lines)
+/// }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// assert!(forget(MemoryStore::new(), Scope::Global("public".into())).await.unwrap().is_empty());
+/// # });
+/// let wrong: Result<RecordId, MalformedReference> = "no reference".parse();
+/// assert!(wrong.is_err());
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "which, from where, how many")]
 pub struct Listing {

@@ -253,6 +253,17 @@ pub enum Begun {
 }
 
 /// A claim as its holder names it to the store.
+///
+/// ```
+/// use aplomb_idempotency::record::Held;
+/// use aplomb_idempotency::{MemoryStore, Settled, Store, StoreError};
+///
+/// /// Says that nothing came of it, so that the key may be used again.
+/// async fn give_back(store: &MemoryStore, held: Held) -> Result<Settled, StoreError> {
+///     store.abandon(held, std::time::Duration::from_secs(60)).await
+/// }
+/// # let _ = give_back;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "where and which")]
 pub struct Held {

@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use crate::claim::{Claim, Terms};
 use crate::disposition::{self, Disposition};
+use crate::drain::Entered;
 use crate::keeper::Keeper;
 use crate::layer::Shared;
 use crate::record::{Begin, Begun, Started};
@@ -27,6 +28,12 @@ use crate::{IdempotencyEvent, Recovered, StoredAnswer, problems};
 pub(crate) struct Run<St, O> {
     pub(crate) shared: Arc<Shared<St, O>>,
     pub(crate) begin: Begin,
+}
+
+/// What is held until the handler has ended and its answer is recorded.
+pub(crate) struct Hold {
+    pub(crate) _running: Entered,
+    pub(crate) _permit: Option<Permit>,
 }
 
 /// What came of looking a key up.
@@ -66,33 +73,30 @@ where
     St: Store,
     O: Observe<IdempotencyEvent> + Send + Sync + 'static,
 {
-    /// Claims the key and runs the handler, or answers without it. The permit is held for exactly
-    /// as long.
+    /// Claims the key and runs the handler, or answers without it. What it holds it holds for
+    /// exactly as long.
     pub(crate) async fn answer<S, B, RB>(
         self,
         ready: S,
         request: Request<B>,
-        permit: Option<Permit>,
+        hold: Hold,
     ) -> Result<Answered<St, O, RB>, S::Error>
     where
         S: Service<Request<B>, Response = Response<RB>>,
         RB: Body<Data = Bytes> + From<Bytes>,
     {
-        let _running = self.shared.running.enter();
-        let _permit = permit;
-        let response = match self.claim().await {
-            Ok(Begun::Claimed(started)) => self.execute(started, ready, request).await?,
-            Ok(Begun::InFlight) if self.shared.settings.waiting.is_some() => {
-                return Ok(Answered::InFlight(self));
-            }
-            Ok(Begun::InFlight) => self.in_flight(),
-            Ok(Begun::Replay(answer)) => self.replay(answer),
-            Ok(Begun::Mismatch) => self.mismatch(),
-            Ok(Begun::Unknown) => self.unknown(),
-            Ok(Begun::Gone) => self.gone(),
-            Err(error) => self.store_failed(&error),
-        };
-        Ok(Answered::With(response))
+        match self.claim().await {
+            Ok(Begun::Claimed(started)) => self.execute(started, ready, request, hold).await,
+            begun => Ok(self.without_handler(begun)),
+        }
+    }
+
+    /// Claims the key where that takes no waiting, so that nobody can go away meanwhile.
+    pub(crate) fn claim_now(&self) -> Option<Result<Begun, StoreError>> {
+        let begun = self.shared.store.begin_now(&self.begin)?;
+        // What may have happened is asked for again, with pauses.
+        let is_lost = begun.as_ref().is_err_and(StoreError::is_uncertain);
+        (!is_lost).then_some(begun)
     }
 
     /// A claim whose answer was lost is asked for again, the store knowing its ticket: one that was
@@ -105,7 +109,41 @@ where
         }
     }
 
-    async fn execute<S, B, RB>(
+    /// What is to be said of a key that was not given.
+    pub(crate) fn without_handler<RB: From<Bytes>>(
+        self,
+        begun: Result<Begun, StoreError>,
+    ) -> Answered<St, O, RB> {
+        Answered::With(match begun {
+            Ok(Begun::InFlight) if self.shared.settings.waiting.is_some() => {
+                return Answered::InFlight(self);
+            }
+            Ok(Begun::InFlight | Begun::Claimed(_)) => self.in_flight(),
+            Ok(Begun::Replay(answer)) => self.replay(answer),
+            Ok(Begun::Mismatch) => self.mismatch(),
+            Ok(Begun::Unknown) => self.unknown(),
+            Ok(Begun::Gone) => self.gone(),
+            Err(error) => self.store_failed(&error),
+        })
+    }
+
+    /// Runs the handler under the claim that was given.
+    pub(crate) async fn execute<S, B, RB>(
+        self,
+        started: Started,
+        ready: S,
+        request: Request<B>,
+        hold: Hold,
+    ) -> Result<Answered<St, O, RB>, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<RB>>,
+        RB: Body<Data = Bytes> + From<Bytes>,
+    {
+        let _hold = hold;
+        self.carry_out(started, ready, request).await.map(Answered::With)
+    }
+
+    async fn carry_out<S, B, RB>(
         &self,
         started: Started,
         ready: S,

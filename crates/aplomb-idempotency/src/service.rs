@@ -1,21 +1,23 @@
 use std::fmt;
+use std::future::poll_fn;
 use std::mem;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use aplomb_core::{BoxError, HeldPermit, Observe, Principal, Problem, RouteTemplate};
+use aplomb_core::{HeldPermit, Observe, Principal, Problem, RouteTemplate};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, Uri};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
-use crate::future::ResponseFuture;
+use crate::future::{ResponseFuture, Work};
 use crate::layer::Shared;
-use crate::record::{Begin, Ticket};
-use crate::run::{Answered, Run};
+use crate::record::{Begin, Begun, Ticket};
+use crate::run::{Answered, Hold, Run};
 use crate::store::Store;
+use crate::upload::{self, Unread};
 use crate::wait::Patience;
 use crate::{Fingerprint, IdempotencyEvent, Identity, Key, Scope, detach, problems};
 
@@ -39,7 +41,6 @@ where
     St: Store,
     O: Observe<IdempotencyEvent> + Send + Sync + 'static,
     B: Body<Data = Bytes> + From<Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
     RB: Body<Data = Bytes> + From<Bytes> + Send + 'static,
 {
     type Response = Response<RB>;
@@ -69,16 +70,60 @@ where
                 Ok(body) => body,
                 Err(problem) => return Ok(problem.into_response()),
             };
-            let begin = shared.begin(identity, &parts, &body);
-            // From here on it is ours: whoever lent it would take it back when the caller goes.
-            let permit = HeldPermit::of(&parts.extensions).and_then(HeldPermit::take);
-            let request = Request::from_parts(parts, body.into());
-            let run = Run { shared, begin };
-            match detach::run(Box::pin(run.answer(ready, request, permit))).await? {
+            let run = Run { begin: shared.begin(identity, &parts, &body), shared };
+            let answered = match begin(run, ready, parts, body) {
+                Begins::Over(answered) => answered,
+                Begins::Works(work) => detach::run(work).await?,
+            };
+            match answered {
                 Answered::With(response) => Ok(response),
-                Answered::InFlight(run) => Ok(run.wait(patience).await),
+                // Only one that waits pays for the room.
+                Answered::InFlight(run) => Ok(Box::pin(run.wait(patience)).await),
             }
         }))
+    }
+}
+
+/// What becomes of a request that was read whole.
+enum Begins<St, O, RB, E> {
+    /// It has its answer.
+    Over(Answered<St, O, RB>),
+    /// This has to be done to its end.
+    Works(Work<Result<Answered<St, O, RB>, E>>),
+}
+
+/// A replay out of memory, above all, is answered here and now: nothing is made for a handler that
+/// does not run.
+fn begin<S, St, O, B, RB>(
+    run: Run<St, O>,
+    ready: S,
+    parts: Parts,
+    body: Bytes,
+) -> Begins<St, O, RB, S::Error>
+where
+    S: Service<Request<B>, Response = Response<RB>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    St: Store,
+    O: Observe<IdempotencyEvent> + Send + Sync + 'static,
+    B: From<Bytes> + Send + 'static,
+    RB: Body<Data = Bytes> + From<Bytes> + Send + 'static,
+{
+    let running = run.shared.running.enter();
+    // From here on it is ours: whoever lent it would take it back when the caller goes.
+    let permit = HeldPermit::of(&parts.extensions).and_then(HeldPermit::take);
+    let hold = Hold { _running: running, _permit: permit };
+    let request = |parts, body: Bytes| Request::from_parts(parts, body.into());
+    match run.claim_now() {
+        None => {
+            let work = run.answer(ready, request(parts, body), hold);
+            Begins::Works(Box::pin(work))
+        }
+        Some(Ok(Begun::Claimed(started))) => {
+            let work = run.execute(started, ready, request(parts, body), hold);
+            Begins::Works(Box::pin(work))
+        }
+        Some(begun) => Begins::Over(run.without_handler(begun)),
     }
 }
 
@@ -101,8 +146,10 @@ impl<St, O: Observe<IdempotencyEvent>> Shared<St, O> {
                 return Err(problems::key_malformed(error));
             }
         };
-        let route = RouteTemplate::of(&parts.extensions);
-        let route = route.as_ref().map_or(uri(parts).path(), RouteTemplate::as_str);
+        let route: Arc<str> = match RouteTemplate::of(&parts.extensions) {
+            Some(route) => route.into(),
+            None => uri(parts).path().into(),
+        };
         Ok(Identity::new(scope, parts.method.clone(), route, key))
     }
 
@@ -113,32 +160,29 @@ impl<St, O: Observe<IdempotencyEvent>> Shared<St, O> {
         }
     }
 
-    /// The whole body, up to the cap, if it comes in time.
-    async fn read<B>(&self, body: B) -> Result<Bytes, Problem>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<BoxError>,
-    {
+    /// The whole body, if it comes in time, or why the request is refused.
+    async fn read<B: Body<Data = Bytes>>(&self, body: B) -> Result<Bytes, Problem> {
         let cap = self.settings.body_cap;
-        if body.size_hint().lower() > cap as u64 {
-            return Err(self.too_large());
-        }
-        // A body that is there already costs no timer.
-        let whole = Limited::new(body, cap).collect();
-        let Ok(read) = tokio::time::timeout(self.settings.upload, whole).await else {
-            self.observer.observe(&IdempotencyEvent::BodyTooSlow);
-            return Err(problems::body_too_slow(self.settings.upload));
+        let mut whole = pin!(upload::whole(body, cap));
+        let read = match poll_fn(|cx| Poll::Ready(whole.as_mut().poll(cx))).await {
+            // A body that is there already costs no timer.
+            Poll::Ready(read) => read,
+            Poll::Pending => {
+                let waiting = Box::pin(tokio::time::timeout(self.settings.upload, whole));
+                let Ok(read) = waiting.await else {
+                    self.observer.observe(&IdempotencyEvent::BodyTooSlow);
+                    return Err(problems::body_too_slow(self.settings.upload));
+                };
+                read
+            }
         };
-        match read {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(self.too_large()),
-            Err(_) => Err(problems::body_unreadable()),
-        }
-    }
-
-    fn too_large(&self) -> Problem {
-        self.observer.observe(&IdempotencyEvent::BodyTooLarge);
-        problems::body_too_large(self.settings.body_cap)
+        read.map_err(|why| match why {
+            Unread::TooLarge => {
+                self.observer.observe(&IdempotencyEvent::BodyTooLarge);
+                problems::body_too_large(cap)
+            }
+            Unread::Broken => problems::body_unreadable(),
+        })
     }
 
     fn begin(&self, identity: Identity, parts: &Parts, body: &[u8]) -> Begin {

@@ -37,6 +37,12 @@ pub trait Store: Send + Sync + 'static {
     /// Asks for a key.
     fn begin(&self, begin: &Begin) -> impl Future<Output = Result<Begun, StoreError>> + Send;
 
+    /// The same at once, for a store that never waits: [`begin`](Self::begin) says the same then. A
+    /// store that may have to wait has no answer here, and nothing has happened. Such is the default.
+    fn begin_now(&self, _begin: &Begin) -> Option<Result<Begun, StoreError>> {
+        None
+    }
+
     /// Holds a claim for `lease` from now.
     fn renew(
         &self,
@@ -111,6 +117,10 @@ impl<S: Store> Store for Arc<S> {
         (**self).begin(begin).await
     }
 
+    fn begin_now(&self, begin: &Begin) -> Option<Result<Begun, StoreError>> {
+        (**self).begin_now(begin)
+    }
+
     async fn renew(&self, held: Held, lease: Duration) -> Result<Settled, StoreError> {
         (**self).renew(held, lease).await
     }
@@ -167,6 +177,14 @@ impl<S: Store> Store for Arc<S> {
 }
 
 /// A store did not do what it was asked.
+///
+/// ```
+/// use aplomb_idempotency::StoreError;
+///
+/// assert!(StoreError::full().is_full());
+/// // Whether it was carried out is unknown: it may be repeated as it was.
+/// assert!(StoreError::uncertain("the connection broke").is_uncertain());
+/// ```
 #[derive(Debug)]
 pub struct StoreError {
     kind: Kind,
@@ -254,6 +272,22 @@ pub enum Commit {
 /// Whoever calls this promises that the record was completed under the claim's fence, in a
 /// transaction that stands as `commit` says. A handler that calls it to get around its store loses
 /// what the type is there for.
+///
+/// ```
+/// use aplomb_idempotency::store::{Commit, recorded};
+/// use aplomb_idempotency::{Claim, CompleteError, Recorded};
+///
+/// /// What a store's `complete_in` ends with, when the row was written and is yet to be committed.
+/// fn written(claim: &Claim, answer: http::Response<bytes::Bytes>, rows: u64)
+///     -> Result<Recorded, CompleteError>
+/// {
+///     match rows {
+///         0 => Err(CompleteError::Lost),
+///         _ => Ok(recorded(claim, answer, Commit::Pending)),
+///     }
+/// }
+/// # let _ = written;
+/// ```
 pub fn recorded(claim: &Claim, response: Response<Bytes>, commit: Commit) -> Recorded {
     let mark = Mark { fence: claim.fence(), commit };
     Recorded::new(response, mark)

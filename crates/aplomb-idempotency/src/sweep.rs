@@ -135,6 +135,17 @@ impl<St, O> fmt::Debug for Sweep<St, O> {
 }
 
 /// A [`Sweep`] that runs, until it is dropped.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_idempotency::{MemoryStore, Sweep, Sweeper};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let sweeper: Sweeper = Sweep::new(MemoryStore::new()).every(Duration::from_secs(60)).spawn();
+/// // Kept for as long as the service runs; dropped, it ends.
+/// drop(sweeper);
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropped, it sweeps no more"]
 pub struct Sweeper {

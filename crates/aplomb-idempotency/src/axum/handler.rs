@@ -6,6 +6,21 @@ use crate::Accounted;
 ///
 /// Implemented for the functions that axum takes as handlers and that answer so. Nobody else can
 /// implement it.
+///
+/// ```
+/// use aplomb_core::problem::Problem;
+/// use aplomb_idempotency::{Claim, IdempotencyLayer, MemoryStore, RecordingHandler, Refusal, Recorded};
+///
+/// async fn reserve(_claim: Claim) -> Result<Recorded, Refusal> {
+///     Err(Problem::new("/problems/sold-out", "sold out", http::StatusCode::CONFLICT).into())
+/// }
+///
+/// fn is_handler<T, S, H: RecordingHandler<T, S>>(_: &H) {}
+/// is_handler::<_, (), _>(&reserve);
+/// let route = IdempotencyLayer::new(MemoryStore::new()).transactional().post(reserve);
+/// let app: axum::Router = axum::Router::new().route("/reservations", route);
+/// # let _ = app;
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no handler of a transactional route",
     note = "it must be a handler of axum's that answers `Result<Recorded, Refusal>`, so that no \

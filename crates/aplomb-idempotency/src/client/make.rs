@@ -3,6 +3,23 @@ use std::fmt;
 use crate::Key;
 
 /// Says under which key a request goes out.
+///
+/// ```
+/// use aplomb_idempotency::{Derived, Key, KeyLayer, MakeKey, Random};
+///
+/// let random: KeyLayer<Random> = KeyLayer::random();
+/// let derived: KeyLayer<Derived<_>> =
+///     KeyLayer::derived(|request: &http::Request<()>| Key::derived([request.uri().path()]).ok());
+///
+/// struct Fixed;
+/// impl<R> MakeKey<R> for Fixed {
+///     fn key(&self, _: &R) -> Option<Key> {
+///         Key::try_from("the_one_order").ok()
+///     }
+/// }
+/// let own = KeyLayer::new(Fixed);
+/// # let _ = (random, derived, own);
+/// ```
 pub trait MakeKey<Req> {
     /// Its key, or none: then it goes out without one, and may not be repeated.
     fn key(&self, request: &Req) -> Option<Key>;

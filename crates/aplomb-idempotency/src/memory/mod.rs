@@ -1,9 +1,11 @@
+mod hints;
 mod queue;
 mod room;
 mod store;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
@@ -16,7 +18,8 @@ use crate::machine::{self, Expiry, Step, Verdict};
 use crate::operator::{Action, AuditEntry, Note};
 use crate::record::{Begin, Begun, Fence, Held, Record, State, Timestamp, millis};
 use crate::store::StoreError;
-use crate::{RecordId, Settled};
+use crate::{Identity, RecordId, Settled};
+use hints::Hints;
 use queue::Queue;
 use room::Room;
 
@@ -29,6 +32,7 @@ use room::Room;
 /// [`AUDIT_MAX`] lines.
 pub struct MemoryStore {
     records: DashMap<RecordId, Slot>,
+    hints: Hints,
     queue: Queue,
     audit: Mutex<VecDeque<AuditEntry>>,
     fences: AtomicU64,
@@ -51,6 +55,7 @@ impl MemoryStore {
     pub fn bounded(records_max: usize, bytes_max: usize) -> Self {
         Self {
             records: DashMap::new(),
+            hints: Hints::default(),
             queue: Queue::default(),
             audit: Mutex::new(VecDeque::new()),
             fences: AtomicU64::new(1),
@@ -69,10 +74,33 @@ impl MemoryStore {
         self.len() == 0
     }
 
+    fn claim(&self, begin: &Begin) -> Result<Begun, StoreError> {
+        loop {
+            match self.judge(begin) {
+                Err(error) if error.is_full() && (self.expire(2) > 0 || self.evict()) => {}
+                judged => return judged,
+            }
+        }
+    }
+
     fn judge(&self, begin: &Begin) -> Result<Begun, StoreError> {
-        let entry = self.records.entry(begin.identity.id());
+        let entry = self.entry(&begin.identity);
         // The clock is read under the record's lock, so that a record's times never run backwards.
         let now = self.clock.now();
+        let judged = self.judge_entry(entry, begin, now);
+        if judged.is_ok() {
+            // Two for one: what has expired goes faster than new keys come.
+            self.expire_at(now, 2);
+        }
+        judged
+    }
+
+    fn judge_entry(
+        &self,
+        entry: Entry<'_, RecordId, Slot>,
+        begin: &Begin,
+        now: Timestamp,
+    ) -> Result<Begun, StoreError> {
         let existing = match &entry {
             Entry::Occupied(slot) => Some(&slot.get().record),
             Entry::Vacant(_) => None,
@@ -94,6 +122,25 @@ impl MemoryStore {
         }
     }
 
+    /// The place of an identity's record, locked.
+    fn entry(&self, identity: &Identity) -> Entry<'_, RecordId, Slot> {
+        if let Some(id) = self.hints.of(self.short(identity)) {
+            match self.records.entry(id) {
+                Entry::Occupied(slot) if slot.get().record.identity == *identity => {
+                    return Entry::Occupied(slot);
+                }
+                // Let go before another one is asked for: both may lie under one lock.
+                other => drop(other),
+            }
+        }
+        self.records.entry(identity.id())
+    }
+
+    /// A hash that nobody outside can foretell.
+    fn short(&self, identity: &Identity) -> u64 {
+        self.records.hasher().hash_one(identity)
+    }
+
     fn put(&self, entry: Entry<'_, RecordId, Slot>, record: Record) -> Result<(), StoreError> {
         match entry {
             Entry::Occupied(mut slot) => {
@@ -107,6 +154,7 @@ impl MemoryStore {
                 let bytes = weight(&record);
                 self.room.take(bytes).ok_or(StoreError::full())?;
                 self.queue.moved(*vacant.key(), None, Some(&record.state));
+                self.hints.put(self.short(&record.identity), *vacant.key());
                 vacant.insert(Slot { record, bytes });
             }
         }
@@ -149,7 +197,10 @@ impl MemoryStore {
 
     /// Does what is due to up to `most` records.
     fn expire(&self, most: usize) -> usize {
-        let now = self.clock.now();
+        self.expire_at(self.clock.now(), most)
+    }
+
+    fn expire_at(&self, now: Timestamp, most: usize) -> usize {
         let due = std::iter::from_fn(|| self.queue.due(now)).take(most);
         due.filter(|&id| self.expire_one(id, now)).count()
     }
@@ -167,6 +218,7 @@ impl MemoryStore {
     }
 
     fn forget(&self, slot: dashmap::mapref::entry::OccupiedEntry<'_, RecordId, Slot>) {
+        self.hints.forget(self.short(&slot.get().record.identity), *slot.key());
         let (id, slot) = slot.remove_entry();
         self.queue.moved(id, Some(&slot.record.state), None);
         self.room.give(slot.bytes);
@@ -258,7 +310,7 @@ fn weight(record: &Record) -> usize {
 }
 
 /// What a record takes besides its strings and its answer: measured as the size of a slot, of its
-/// place in the map and of its entry among the expiries, rounded up.
+/// place in the map, of its hint and of its entry among the expiries, rounded up.
 const RECORD_BYTES: usize = 512;
 /// How many records a store holds unless told otherwise.
 pub const RECORDS_MAX: usize = 100_000;
@@ -266,3 +318,56 @@ pub const RECORDS_MAX: usize = 100_000;
 pub const BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How many lines of the audit it keeps.
 pub const AUDIT_MAX: usize = 1_000;
+
+#[cfg(all(test, not(aplomb_loom)))]
+mod tests {
+    use super::*;
+    use crate::record::Ticket;
+    use crate::{Fingerprint, Key, Lapsed, Scope};
+    use http::{HeaderMap, Method, Uri};
+    use std::time::Duration;
+
+    #[test]
+    fn a_hint_that_leads_astray_changes_nothing() {
+        let store = MemoryStore::new();
+        let (one, other) = (begin("one"), begin("other"));
+        assert!(matches!(store.claim(&one), Ok(Begun::Claimed(_))));
+        // As if both had one short hash.
+        store.hints.put(store.short(&other.identity), one.identity.id());
+        assert!(matches!(store.claim(&other), Ok(Begun::Claimed(_))));
+        assert_eq!(store.claim(&begin("other")).ok(), Some(Begun::InFlight));
+        assert_eq!(store.claim(&begin("one")).ok(), Some(Begun::InFlight));
+    }
+
+    #[test]
+    fn a_record_that_is_forgotten_takes_its_hint_with_it() {
+        let store = MemoryStore::new();
+        for number in 0..10 {
+            assert!(store.claim(&begin(&format!("{number}"))).is_ok());
+        }
+        assert_eq!(store.hints.len(), 10);
+        for number in 0..10 {
+            if let Entry::Occupied(slot) = store.entry(&begin(&format!("{number}")).identity) {
+                store.forget(slot);
+            }
+        }
+        assert_eq!((store.hints.len(), store.len()), (0, 0));
+    }
+
+    fn begin(key: &str) -> Begin {
+        let (uri, headers) = (Uri::from_static("/x"), HeaderMap::new());
+        let scope = Scope::Global("test".into());
+        Begin {
+            identity: Identity::new(
+                scope,
+                Method::POST,
+                "/x",
+                Key::try_from(key).expect("it is one"),
+            ),
+            fingerprint: Fingerprint::of(&Method::POST, &uri, &headers, &[], b""),
+            lease: Duration::from_secs(10),
+            lapsed: Lapsed::Unknown,
+            ticket: Ticket::unique(),
+        }
+    }
+}

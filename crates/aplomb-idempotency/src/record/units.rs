@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -49,8 +50,20 @@ impl Timestamp {
 }
 
 /// A duration in whole milliseconds, as stores bind it.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_idempotency::record::{Timestamp, millis};
+///
+/// let later = Timestamp::from_millis(0).plus(Duration::from_secs(2));
+/// assert_eq!(later.as_millis(), millis(Duration::from_secs(2)));
+/// ```
 pub fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+thread_local! {
+    static NEXT: Cell<u128> = Cell::new(Uuid::new_v4().as_u128());
 }
 
 /// Names one call of `begin`, so that a call whose answer was lost can be repeated: the same
@@ -61,8 +74,14 @@ pub struct Ticket(Uuid);
 impl Ticket {
     /// A ticket that no other call has. It is not rolled with the layer's dice: two processes with
     /// the same seed must not share a claim.
+    ///
+    /// A thread asks the system for 122 random bits once, and counts on from there.
     pub fn unique() -> Self {
-        Self(Uuid::now_v7())
+        NEXT.with(|next| {
+            let ticket = next.get();
+            next.set(ticket.wrapping_add(1));
+            Self(Uuid::from_u128(ticket))
+        })
     }
 
     /// The ticket of these bytes, as a store wrote them.

@@ -22,6 +22,19 @@ pub enum Transactional {}
 
 /// What a transactional handler may answer: `Result<Recorded, Refusal>`, or a [`Recorded`] if it
 /// never refuses. Nobody else can implement it.
+///
+/// ```
+/// use aplomb_idempotency::{Accounted, IdempotencyLayer, MemoryStore, Plain, Recorded, Refusal};
+/// use aplomb_idempotency::Transactional;
+///
+/// fn is_answer<A: Accounted>() {}
+/// is_answer::<Recorded>();
+/// is_answer::<Result<Recorded, Refusal>>();
+///
+/// let plain: IdempotencyLayer<MemoryStore, (), Plain> = IdempotencyLayer::new(MemoryStore::new());
+/// let strict: IdempotencyLayer<MemoryStore, (), Transactional> = plain.transactional();
+/// # let _ = strict;
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a transactional handler cannot answer `{Self}`",
     label = "a success that may not have been recorded",
