@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use aplomb_core::{Lender, Permit, Request, time};
+use aplomb_core::{Deadline, Lender, Permit, Request, time};
 use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep_until};
@@ -62,14 +62,15 @@ impl State {
 
 impl Desk {
     pub(crate) fn admit(self: &Arc<Self>, request: &impl Request) -> Admit {
-        let now = time::now();
-        let deadline = aplomb_core::Deadline::of(request, now);
-        if deadline.is_some_and(|deadline| self.terms.is_hopeless(deadline, now)) {
+        // What nearly every call meets takes no time to tell: there is no deadline, and room.
+        let deadline = Deadline::of_call(request, time::now);
+        if deadline.is_some_and(|deadline| self.terms.is_hopeless(deadline, time::now())) {
             return Admit::Rejected(Rejection::expired(request.class(), Duration::ZERO));
         }
         if self.state.gate.enter() {
             return Admit::Now(self.lend());
         }
+        let now = time::now();
         self.queue(Job::of(request, now), now)
     }
 

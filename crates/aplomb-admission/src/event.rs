@@ -5,6 +5,19 @@ use aplomb_core::OperationClass;
 use crate::rejection::{RejectReason, Rejection};
 
 /// What the admission of a call came to.
+///
+/// ```
+/// use aplomb_admission::{AdmissionEvent, AdmissionLayer, RejectReason};
+///
+/// let layer = AdmissionLayer::new(64).observe(|event: &AdmissionEvent| match event {
+///     AdmissionEvent::Rejected { reason: RejectReason::WaitedTooLong, wait, .. } => {
+///         println!("turned away after {wait:?}");
+///     }
+///     AdmissionEvent::Admitted { wait } => println!("ran after {wait:?}"),
+///     _ => {}
+/// });
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdmissionEvent {

@@ -20,13 +20,14 @@ use crate::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 ///    asks [`next`](Self::next) until there is nobody left to tell.
 ///
 /// ```
-/// use aplomb_admission::{Arrival, Gate, Job, Limit, Terms};
+/// use aplomb_admission::{Arrival, Gate, Job, Limit, Terms, Ticket};
 /// use aplomb_core::{OperationClass, time};
 ///
 /// let (gate, terms, now) = (Gate::new(Limit::new(1)), Terms::DEFAULT, time::now());
 /// assert!(gate.enter());
 /// let job = Job::new(OperationClass::Read);
-/// assert!(matches!(gate.arrive(job, &terms, now, "second"), Arrival::Waits { .. }));
+/// let Arrival::Waits { ticket, .. } = gate.arrive(job, &terms, now, "second") else { panic!() };
+/// assert!(Ticket::until(&ticket) > now);
 ///
 /// assert!(gate.finish());
 /// assert_eq!(gate.next(&terms, now), Some(("second", Ok(time::Duration::ZERO))));

@@ -9,6 +9,23 @@ use crate::gate::Snapshot;
 use crate::limit::Limit;
 
 /// Looks at an admission while it works, and changes it.
+///
+/// ```
+/// use aplomb_admission::{AdmissionHandle, AdmissionLayer, Snapshot};
+///
+/// fn page(handle: &AdmissionHandle) -> String {
+///     let Snapshot { running, waiting, .. } = handle.snapshot();
+///     format!("{running} running, {waiting} waiting")
+/// }
+///
+/// let layer = AdmissionLayer::new(64);
+/// let handle = layer.handle();
+/// assert_eq!(page(&handle), "0 running, 0 waiting");
+/// // An operator changes it while it works:
+/// handle.set_limit(32);
+/// handle.set_observe_only(true);
+/// assert!(handle.only_observes());
+/// ```
 #[derive(Clone)]
 pub struct AdmissionHandle {
     pub(crate) desk: Arc<Desk>,

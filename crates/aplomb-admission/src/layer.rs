@@ -14,6 +14,14 @@ use crate::service::{Admission, Bulkhead, Shared};
 
 /// The server's side: a call that is not taken on is answered. See
 /// [`AdmissionLayer::new`].
+///
+/// ```
+/// use aplomb_admission::{AdmissionLayer, Inbound, Outbound};
+///
+/// let server: AdmissionLayer<Inbound> = AdmissionLayer::new(64);
+/// let client: AdmissionLayer<Outbound> = AdmissionLayer::outbound(16);
+/// # let _ = (server, client);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "it only names a side")]
 pub enum Inbound {}

@@ -4,6 +4,17 @@ use std::time::Duration;
 use aplomb_core::OperationClass;
 
 /// A call that is not taken on.
+///
+/// ```
+/// use aplomb_admission::Rejection;
+///
+/// fn why<B>(response: &http::Response<B>) -> Option<String> {
+///     let rejection = response.extensions().get::<Rejection>()?;
+///     Some(format!("{} after {:?}", rejection.reason, rejection.wait))
+/// }
+///
+/// assert_eq!(why(&http::Response::new(())), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejection {

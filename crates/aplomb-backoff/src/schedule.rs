@@ -74,13 +74,13 @@ impl Backoff {
 
     /// The delays of one call, from its first retry on.
     pub const fn delays(self) -> Delays {
-        Delays { backoff: self, retry: 0, previous: self.base }
+        self.delays_after(0, self.base)
     }
 
     /// A delay before retry number `retry`, for callers that keep no history of their own.
     pub fn delay(&self, retry: u32, rng: &mut Rng) -> Duration {
         let retry = retry.saturating_sub(1);
-        Delays { backoff: *self, retry, previous: self.ceiling(retry) }.next(rng)
+        self.delays_after(retry, self.ceiling(retry)).next(rng)
     }
 
     /// The longest delay before retry number `retry`, counted from 1.
@@ -90,12 +90,12 @@ impl Backoff {
         self.base.saturating_mul(factor).min(self.cap)
     }
 
-    /// The same in nanoseconds, as far as they fit.
-    #[inline]
-    fn ceiling_nanos(&self, retry: u32) -> u64 {
-        let doublings = retry.saturating_sub(1);
-        let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        self.base_nanos.saturating_mul(factor.into()).min(self.cap_nanos)
+    /// The delays of a call that has been retried so many times.
+    const fn delays_after(self, retry: u32, previous: Duration) -> Delays {
+        let factor = if retry < u32::BITS { 1_u64 << retry } else { u32::MAX as u64 };
+        let nanos = self.base_nanos.saturating_mul(factor);
+        let nanos = if nanos < self.cap_nanos { nanos } else { self.cap_nanos };
+        Delays { backoff: self, retry, previous, nanos }
     }
 
     /// How chance spreads the delays.
@@ -137,17 +137,21 @@ pub struct Delays {
     backoff: Backoff,
     retry: u32,
     previous: Duration,
+    /// The longest that the next delay may be with full jitter.
+    nanos: u64,
 }
 
 impl Delays {
     /// The delay before the next retry.
     #[inline]
     pub fn next(&mut self, rng: &mut Rng) -> Duration {
-        self.retry = self.retry.saturating_add(1);
         if self.backoff.jitter == Jitter::Full {
-            // What nearly everybody uses, without arithmetic on seconds.
-            return Duration::from_nanos(rng.below(self.backoff.ceiling_nanos(self.retry) + 1));
+            // What nearly everybody uses, without arithmetic on seconds and without counting.
+            let most = self.nanos;
+            self.nanos = most.saturating_add(most).min(self.backoff.cap_nanos);
+            return Duration::from_nanos(rng.below(most + 1));
         }
+        self.retry = self.retry.saturating_add(1);
         self.next_of_few(rng)
     }
 
@@ -194,7 +198,7 @@ mod tests {
     fn no_attempt_number_overflows() {
         for jitter in [Backoff::full, Backoff::equal, Backoff::decorrelated, Backoff::exponential] {
             let backoff = jitter(Duration::from_secs(u64::MAX), Duration::MAX);
-            let mut delays = Delays { retry: u32::MAX - 1, ..backoff.delays() };
+            let mut delays = backoff.delays_after(u32::MAX - 1, backoff.base);
             let mut rng = Rng::seeded(1);
             let _ = (delays.next(&mut rng), delays.next(&mut rng));
             assert_eq!(backoff.ceiling(u32::MAX), Duration::MAX);
@@ -202,11 +206,29 @@ mod tests {
     }
 
     #[test]
+    fn full_jitter_goes_up_to_the_ceiling_of_every_retry() {
+        let backoff = Backoff::full(Duration::from_nanos(1), Duration::from_secs(3600));
+        for retry in 0..70 {
+            let most = Duration::from_nanos(backoff.delays_after(retry, backoff.base).nanos);
+            assert_eq!(most, backoff.ceiling(retry + 1), "before retry {}", retry + 1);
+        }
+    }
+
+    #[test]
+    fn full_jitter_reaches_its_ceiling() {
+        let one = Duration::from_nanos(1);
+        let mut rng = Rng::seeded(5);
+        let waits: Vec<_> =
+            (0..64).map(|_| Backoff::full(one, one).delays().next(&mut rng)).collect();
+        assert!(waits.contains(&one) && waits.contains(&Duration::ZERO), "{waits:?}");
+    }
+
+    #[test]
     fn full_jitter_is_uniform_at_the_cap() {
         let (backoff, n) = (Backoff::full(ms(50), ms(1000)), 10_000_u32);
         let mut rng = Rng::seeded(3);
         let mut shares: Vec<f64> = (0..n)
-            .map(|_| Delays { retry: 20, ..backoff.delays() }.next(&mut rng).as_secs_f64())
+            .map(|_| backoff.delays_after(20, backoff.base).next(&mut rng).as_secs_f64())
             .collect();
         shares.sort_by(f64::total_cmp);
         // Kolmogorov and Smirnov: at the 0.1 % level the distance stays below 1.95 / sqrt(n).

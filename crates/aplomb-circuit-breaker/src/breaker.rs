@@ -46,6 +46,20 @@ pub struct Breaker {
 }
 
 /// A call's leave to go out. Whatever becomes of it, [`Breaker::settle`] is told.
+///
+/// ```
+/// use aplomb_circuit_breaker::{Because, Breaker, Ended, Hold, Permit, Settings, State};
+/// use aplomb_core::Dice;
+///
+/// let (settings, dice, now) = (Settings::default(), Dice::seeded(7), aplomb_core::time::now());
+/// let breaker = Breaker::new(now);
+/// let (permit, _): (Permit, _) = breaker.admit(&settings, now).unwrap();
+/// let change = breaker.hold(Hold::Open, now).expect("it was closed");
+/// assert_eq!((change.to, change.because), (State::Open, Because::Operator));
+/// // What was sent before the change has no vote any more.
+/// assert!(breaker.settle(&settings, permit, now, Ended::Panicked, &dice).is_none());
+/// assert!(breaker.admit(&settings, now).is_err());
+/// ```
 #[derive(Debug)]
 #[must_use = "half-open, the next call waits until this one is settled or its lease is over"]
 pub struct Permit {

@@ -32,6 +32,17 @@ pub enum Hold {
 }
 
 /// A circuit at one moment.
+///
+/// ```
+/// use aplomb_circuit_breaker::{CircuitBreakerLayer, Snapshot, State};
+///
+/// let layer = CircuitBreakerLayer::default();
+/// let handle = layer.handle();
+/// let Snapshot { state, calls, .. } = handle.snapshot();
+/// assert_eq!((state, calls), (State::Closed, 0));
+/// handle.force_open();
+/// assert!(handle.snapshot().is_held);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {

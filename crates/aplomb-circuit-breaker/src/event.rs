@@ -8,6 +8,19 @@ use crate::change::Change;
 ///
 /// An observer hears it for any lifetime: `impl Observe<BreakerEvent<'_>>`, or a closure over
 /// `&BreakerEvent<'_>`.
+///
+/// ```
+/// use aplomb_circuit_breaker::{BreakerEvent, Change, Circuit, CircuitBreakerLayer};
+///
+/// let layer = CircuitBreakerLayer::default().observe(|event: &BreakerEvent<'_>| match event {
+///     BreakerEvent::Changed { circuit: Circuit::Of(key), change: Change { because, .. }, .. } => {
+///         println!("{key}: {}", because.as_str());
+///     }
+///     BreakerEvent::Changed { change, .. } => println!("all calls: {}", change.because.as_str()),
+///     _ => {}
+/// });
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BreakerEvent<'a> {

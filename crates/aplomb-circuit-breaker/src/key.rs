@@ -9,6 +9,22 @@ use aplomb_core::Request;
 /// A closure does: `|request: &http::Request<Body>| Cow::Borrowed(request.uri().path())`. What
 /// strangers choose (a path with ids in it) makes a circuit for each of them; prefer a route, a
 /// shard, an authority.
+///
+/// ```
+/// use std::borrow::Cow;
+/// use aplomb_circuit_breaker::{CircuitBreakerLayer, Key, PerAuthority, Together};
+///
+/// fn by_shard(request: &http::Request<()>) -> Cow<'_, str> {
+///     request.uri().path().into()
+/// }
+///
+/// let look = http::Request::get("http://stock:7001/shard-3").body(()).unwrap();
+/// assert_eq!(by_shard.key(&look).as_deref(), Some("/shard-3"));
+/// assert_eq!(PerAuthority.key(&look).as_deref(), Some("stock:7001"));
+/// assert_eq!(Together.key(&look), None);
+/// let layer = CircuitBreakerLayer::default().key(by_shard);
+/// # let _ = layer;
+/// ```
 pub trait Key<Req> {
     /// The request's key, borrowed from it where that is possible.
     fn key<'r>(&self, request: &'r Req) -> Option<Cow<'r, str>>;

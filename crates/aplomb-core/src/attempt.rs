@@ -44,6 +44,15 @@ impl fmt::Display for Attempt {
 }
 
 /// How many sends a call may have in all, the first one included.
+///
+/// ```
+/// use aplomb_core::{Attempt, Attempts};
+///
+/// let attempts = Attempts::new(3);
+/// let last = Attempt::FIRST.next().next();
+/// assert_eq!((last.number(), attempts.get()), (3, 3));
+/// assert!(attempts.end_at(last) && !attempts.end_at(Attempt::FIRST));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attempts(NonZeroU32);
 

@@ -7,6 +7,16 @@ use http_body_util::{Empty, Full};
 /// Bodies in memory share their bytes. A body that is a stream keeps what has gone by, up to the
 /// cap, in whatever [`Kept`](Self::Kept) it likes; `again` then answers `None` when that was not
 /// all.
+///
+/// ```
+/// use aplomb_core::ReplayBody;
+/// use http_body_util::Full;
+///
+/// let mut body = Full::new(bytes::Bytes::from("one mug"));
+/// let mut kept = body.keep(64 * 1024).expect("it is short");
+/// drop(body); // sent
+/// assert!(<Full<bytes::Bytes> as ReplayBody>::again(&mut kept).is_some());
+/// ```
 pub trait ReplayBody: Sized {
     /// What the next attempt needs of it.
     type Kept;

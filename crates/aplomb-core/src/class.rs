@@ -5,6 +5,15 @@ use crate::{Call, Safety};
 /// What kind of operation a request is part of: risk to correctness by urgency of its user.
 ///
 /// Put it into the request's extensions, or let method and key tell it.
+///
+/// ```
+/// use aplomb_core::{Call, OperationClass};
+///
+/// let headers = http::HeaderMap::new();
+/// let look = Call::of(&http::Method::GET, &headers);
+/// assert_eq!(OperationClass::of(look), OperationClass::Read);
+/// assert_eq!(OperationClass::KeyedWrite.as_str(), "keyed-write");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum OperationClass {

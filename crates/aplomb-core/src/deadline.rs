@@ -51,6 +51,13 @@ impl Deadline {
         }
     }
 
+    /// The same, for whoever needs the time for nothing else: the clock is read only for a request
+    /// that may carry one.
+    #[inline]
+    pub fn of_call(request: &impl Request, clock: impl FnOnce() -> Instant) -> Option<Self> {
+        if request.may_carry_deadline() { Self::of(request, clock()) } else { Self::current() }
+    }
+
     /// Puts it in force until the scope is dropped. For the shells of layers: around each call of
     /// an inner service and each poll of its future. Never held across an `.await`; scopes end in the
     /// reverse of their order.
@@ -117,6 +124,19 @@ impl Deadline {
 }
 
 /// While it lives, a deadline is in force on this thread.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_core::{Deadline, Scope};
+///
+/// fn call(timeout: Duration) -> Option<Deadline> {
+///     let _in_force: Scope = Deadline::after(aplomb_core::time::now(), timeout).enter();
+///     Deadline::current() // what every layer inside finds
+/// }
+///
+/// assert!(call(Duration::from_secs(3)).is_some());
+/// assert!(Deadline::current().is_none());
+/// ```
 #[derive(Debug)]
 #[must_use = "dropped, the deadline is in force no more"]
 pub struct Scope {
@@ -238,6 +258,23 @@ mod tests {
         assert_eq!(Deadline::of(&request, now), Some(late));
         let _scope = early.enter();
         assert_eq!(Deadline::of(&request, now), Some(early));
+    }
+
+    #[test]
+    fn the_clock_is_not_read_for_a_request_that_carries_nothing() {
+        let (now, mut request) = (time::now(), http::Request::new(()));
+        let of = |request: &http::Request<()>, reads: bool| {
+            Deadline::of_call(request, || {
+                assert!(reads, "the clock was read");
+                now
+            })
+        };
+        assert_eq!(of(&request, false), None);
+        let scope = Deadline::at(now).enter();
+        assert_eq!(of(&request, false), Some(Deadline::at(now)));
+        drop(scope);
+        request.extensions_mut().insert(Deadline::at(now));
+        assert_eq!(of(&request, true), Some(Deadline::at(now)));
     }
 
     #[test]

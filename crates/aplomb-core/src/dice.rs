@@ -86,6 +86,16 @@ impl Rolls {
 /// One stream of random numbers: fast, seeded, the same on every machine.
 ///
 /// Good enough to spread load; not for secrets.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_core::{Ratio, Rng};
+///
+/// let (mut one, mut other) = (Rng::seeded(7), Rng::seeded(7));
+/// assert_eq!(one.bits(), other.bits());
+/// assert!(one.up_to(Duration::from_secs(1)) <= Duration::from_secs(1));
+/// assert!(!one.chance(Ratio::percent(0)));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rng(SplitMix64);
 

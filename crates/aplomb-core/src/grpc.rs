@@ -129,6 +129,17 @@ where
 }
 
 /// No connection stood, so that nothing was sent; why is its cause.
+///
+/// ```
+/// use aplomb_core::{BoxError, cause};
+/// use aplomb_core::grpc::{NotConnected, translate};
+///
+/// // Around tonic: `translate::<tonic::TimeoutExpired, tonic::ConnectError>`.
+/// type TimedOut = std::fmt::Error;
+/// type Refused = std::io::Error;
+/// let error: BoxError = translate::<TimedOut, Refused>(Refused::other("refused"));
+/// assert!(cause::<NotConnected>(&*error).is_some());
+/// ```
 #[derive(Debug)]
 pub struct NotConnected {
     source: BoxError,

@@ -26,6 +26,15 @@ pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Which attempt a request says it is: the first when it does not say, or says what is no number.
 ///
 /// A stranger may write what it likes, so no more than the place of its own request hangs on it.
+///
+/// ```
+/// use aplomb_core::owner::{ATTEMPT_COUNT, attempt};
+///
+/// let mut headers = http::HeaderMap::new();
+/// assert!(attempt(&headers).is_first());
+/// headers.insert(ATTEMPT_COUNT, 3.into());
+/// assert_eq!(attempt(&headers).number(), 3);
+/// ```
 pub fn attempt(headers: &HeaderMap) -> Attempt {
     let count = headers.get(&ATTEMPTS).and_then(|count| count.to_str().ok()?.parse().ok());
     count.and_then(Attempt::numbered).unwrap_or(Attempt::FIRST)
@@ -35,6 +44,15 @@ pub fn attempt(headers: &HeaderMap) -> Attempt {
 ///
 /// The header only ever takes retries away: what a stranger writes there can make its own call
 /// fail sooner, and nothing else.
+///
+/// ```
+/// use aplomb_core::owner::{RETRY_OWNER, claim, is_owned_elsewhere};
+///
+/// let mut headers = http::HeaderMap::new();
+/// headers.insert(RETRY_OWNER, claim("mesh", "stock:7001").unwrap());
+/// assert!(is_owned_elsewhere(&headers, Some("stock:7001"), Some("order-api")));
+/// assert!(!is_owned_elsewhere(&headers, Some("stock:7001"), Some("mesh")));
+/// ```
 pub fn is_owned_elsewhere(headers: &HeaderMap, authority: Option<&str>, me: Option<&str>) -> bool {
     headers.get_all(RETRY_OWNER).iter().any(|value| {
         let claim = value.to_str().ok().and_then(|claim| claim.rsplit_once('@'));
@@ -49,6 +67,16 @@ pub fn claim(owner: &str, authority: &str) -> Option<HeaderValue> {
 
 /// Runs `work` and says, beside its result, whether the retries of a call made in it came to their
 /// end. For the shells of layers: around each poll of a handler's future.
+///
+/// ```
+/// use aplomb_core::owner::{exhausted, watch};
+///
+/// let (answer, is_exhausted) = watch(|| {
+///     exhausted(); // what a retry layer says when it gives up
+///     503
+/// });
+/// assert_eq!((answer, is_exhausted), (503, true));
+/// ```
 pub fn watch<T>(work: impl FnOnce() -> T) -> (T, bool) {
     let outer = Watching(EXHAUSTED.replace(false));
     let done = work();

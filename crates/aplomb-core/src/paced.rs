@@ -4,6 +4,15 @@ use std::time::Duration;
 
 /// A dependency asked to be left alone, and the call's time would be up before it may be asked
 /// again. Nothing was sent.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_core::{BoxError, NotBefore, cause};
+///
+/// let error: BoxError = NotBefore::new(Duration::from_secs(2)).into();
+/// let left = cause::<NotBefore>(&*error).map(|pace| pace.retry_after);
+/// assert_eq!(left, Some(Duration::from_secs(2)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotBefore {

@@ -4,6 +4,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::Extensions;
 
 /// Lends permits, and takes them back.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU32, Ordering};
+/// use aplomb_core::{Lender, Permit};
+///
+/// struct Places(AtomicU32);
+///
+/// impl Lender for Places {
+///     fn take_back(self: Arc<Self>) {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///     }
+/// }
+///
+/// let places = Arc::new(Places(AtomicU32::new(0)));
+/// let permit = Permit::new(places.clone());
+/// drop(permit);
+/// assert_eq!(places.0.load(Ordering::Relaxed), 1);
+/// ```
 pub trait Lender: Send + Sync {
     /// Takes one permit back. Called once for each permit, wherever it is dropped: it must neither
     /// block nor panic.

@@ -5,6 +5,15 @@ use std::sync::Arc;
 ///
 /// The application's authentication puts it into the request's extensions. Idempotency keys are
 /// scoped by it, because keys made from business data can be guessed. `Debug` does not show it.
+///
+/// ```
+/// use aplomb_core::Principal;
+///
+/// // What an application's authentication puts into the request's extensions.
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(Principal::new("shop"));
+/// assert_eq!(request.extensions().get::<Principal>().map(Principal::as_str), Some("shop"));
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Principal(Arc<str>);
 
@@ -29,6 +38,16 @@ impl fmt::Debug for Principal {
 /// The pattern of the route that serves a request, such as `/orders/{id}`.
 ///
 /// Frameworks other than axum put it into the request's extensions themselves.
+///
+/// ```
+/// use aplomb_core::RouteTemplate;
+///
+/// let mut request = http::Request::new(());
+/// assert!(RouteTemplate::of(request.extensions()).is_none());
+/// request.extensions_mut().insert(RouteTemplate::new("/orders/{id}"));
+/// let route = RouteTemplate::of(request.extensions()).unwrap();
+/// assert_eq!(route.as_str(), "/orders/{id}");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RouteTemplate(Arc<str>);
 
@@ -53,5 +72,11 @@ impl RouteTemplate {
     /// The pattern.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<RouteTemplate> for Arc<str> {
+    fn from(template: RouteTemplate) -> Self {
+        template.0
     }
 }

@@ -13,6 +13,19 @@ pub struct KeepRecord;
 ///
 /// It lies beside the answer: in the response's extensions, or in the error's chain, where
 /// [`cause`](crate::cause) finds it.
+///
+/// ```
+/// use aplomb_core::{CallRecord, Decision, KeepRecord};
+///
+/// let mut request = http::Request::new(());
+/// request.extensions_mut().insert(KeepRecord::default());
+///
+/// fn told<B>(answer: &http::Response<B>) -> Vec<String> {
+///     let record = answer.extensions().get::<CallRecord>();
+///     record.map(|record| record.decisions.iter().map(Decision::to_string).collect()).unwrap_or_default()
+/// }
+/// assert!(told(&http::Response::new(())).is_empty());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct CallRecord {

@@ -72,7 +72,7 @@ impl fmt::Display for Reason {
             Self::Unsafe => "repeating it might do it twice; give it an idempotency key",
             Self::OwnedElsewhere => "another layer owns its retries",
             Self::Attempts => "all attempts were used",
-            Self::Time => "too little time was left",
+            Self::Time => "its next attempt would come too late",
             Self::Budget => "the retry budget is empty",
             Self::Saturated => "our own limit of calls in flight is used up",
         })
@@ -83,6 +83,16 @@ impl fmt::Display for Reason {
 /// error's chain, where [`cause`](crate::cause) finds it.
 ///
 /// Fallback, dead letter and metrics read it without knowing the layer that wrote it.
+///
+/// ```
+/// use aplomb_core::{Attempt, BoxError, NotRetried, Reason, cause};
+///
+/// let error: BoxError =
+///     NotRetried::new(Reason::Budget, Attempt::FIRST).because_of("connection reset");
+/// let why = cause::<NotRetried>(&*error).unwrap();
+/// assert!(why.reason.is_exhaustion());
+/// assert_eq!(why.reason.as_str(), "budget");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NotRetried {

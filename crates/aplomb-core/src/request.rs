@@ -23,6 +23,11 @@ pub trait Request {
     /// The deadline that it carries; [`Deadline::of`] knows the one in force as well.
     fn deadline(&self, now: Instant) -> Option<Deadline>;
 
+    /// Whether it may carry one. Asked before the clock is read for [`deadline`](Self::deadline).
+    fn may_carry_deadline(&self) -> bool {
+        true
+    }
+
     /// Its extensions, where they can be read: reqwest keeps its own to itself.
     fn extensions(&self) -> Option<&Extensions> {
         None
@@ -97,6 +102,11 @@ impl<B> Request for http::Request<B> {
 
     fn deadline(&self, _: Instant) -> Option<Deadline> {
         self.extensions().get().copied()
+    }
+
+    #[inline]
+    fn may_carry_deadline(&self) -> bool {
+        !self.extensions().is_empty()
     }
 
     fn wants_record(&self) -> bool {

@@ -13,6 +13,17 @@ use crate::{Pushback, Rng, owner, time};
 /// A `Retry-After` that is a date is counted from the response's own `Date`, so that a client
 /// whose clock is wrong waits as long as one whose clock is right. A value nobody can read asks
 /// for nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_core::{Dice, Pushback, retry_after};
+///
+/// let mut headers = http::HeaderMap::new();
+/// assert_eq!(retry_after::pushback(&headers), Pushback::None);
+/// retry_after::write(&mut headers, Duration::from_secs(8), &mut Dice::seeded(7).roll());
+/// let Pushback::After(wait) = retry_after::pushback(&headers) else { panic!() };
+/// assert!(wait >= Duration::from_secs(8) && wait <= Duration::from_secs(10));
+/// ```
 pub fn pushback(headers: &HeaderMap) -> Pushback {
     if headers.get(owner::SHOULD_RETRY).is_some_and(is_false) {
         return Pushback::Stop;

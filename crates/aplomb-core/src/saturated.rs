@@ -9,6 +9,14 @@ use std::time::Duration;
 /// so it has no vote in a breaker or a pacer, and nothing is retried, since the place that is
 /// missing would only be waited for once more. Whoever stands outside finds it with
 /// [`cause`](crate::cause), and may send the call later, whatever its method.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_core::{BoxError, Saturated, cause};
+///
+/// let error: BoxError = Saturated::new(Duration::from_millis(100)).into();
+/// assert!(cause::<Saturated>(&*error).is_some(), "nothing was sent");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Saturated {

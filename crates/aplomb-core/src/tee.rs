@@ -47,12 +47,30 @@ pub(crate) struct Tee<B: Body> {
 ///
 /// While it is there what goes by is recorded. Dropping it lets the attempts under way go on and
 /// the recorded bytes go, as soon as no attempt has still to send them.
+///
+/// ```
+/// use aplomb_core::{KeptBody, ReplayBody, Replayable};
+/// use http_body_util::Full;
+///
+/// type Stream = Replayable<Full<bytes::Bytes>>; // any body
+/// let mut upload: Stream = Replayable::new(Full::new("one mug".into()));
+/// let mut kept: KeptBody<Stream> = upload.keep(64 * 1024).expect("it is short");
+/// // While the first attempt sends it, the next one can begin from the start.
+/// assert!(<Stream as ReplayBody>::again(&mut kept).is_some());
+/// ```
 pub struct KeptBody<B: Body> {
     // Nothing is to be kept of a body that had ended before it was sent.
     shared: Option<Arc<Shared<B>>>,
 }
 
 /// The rest of the body went to a newer attempt, so that this one cannot send it.
+///
+/// ```
+/// use aplomb_core::{BoxError, Superseded, cause};
+///
+/// let error: BoxError = Superseded::default().into();
+/// assert!(cause::<Superseded>(&*error).is_some(), "a newer attempt has the rest of the body");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Superseded;

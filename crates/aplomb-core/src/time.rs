@@ -18,6 +18,14 @@ pub fn now() -> Instant {
 }
 
 /// The calendar time now: for what people read and what leaves the process, never for waiting.
+///
+/// ```
+/// use aplomb_core::time;
+///
+/// let written = time::wall();
+/// let began = time::now(); // what waits are counted from
+/// assert!(time::wall().duration_since(written).is_ok() || time::now() >= began);
+/// ```
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the calendar")]
 pub fn wall() -> SystemTime {
     SystemTime::now()

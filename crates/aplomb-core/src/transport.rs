@@ -24,6 +24,17 @@ pub fn reqwest() -> reqwest::ClientBuilder {
 /// A hyper client under construction: it does not send again what a closed connection gave back.
 ///
 /// The classifier knows such a request as provably unsent; its first retry is immediate and free.
+///
+/// ```
+/// use aplomb_core::transport;
+/// use http_body_util::Full;
+/// use hyper_util::client::legacy::{Client, connect::HttpConnector};
+/// use hyper_util::rt::TokioExecutor;
+///
+/// let client: Client<HttpConnector, Full<bytes::Bytes>> =
+///     transport::hyper(TokioExecutor::new()).build_http();
+/// # let _ = client;
+/// ```
 #[cfg(feature = "hyper")]
 #[must_use]
 pub fn hyper<E>(executor: E) -> hyper_util::client::legacy::Builder

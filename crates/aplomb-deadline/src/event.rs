@@ -1,4 +1,16 @@
 /// What a deadline did.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_deadline::{DeadlineEvent, DeadlineLayer};
+///
+/// let layer = DeadlineLayer::attempt(Duration::from_millis(500)).observe(|event: &DeadlineEvent| {
+///     if *event == DeadlineEvent::Exceeded {
+///         println!("an attempt took longer than half a second");
+///     }
+/// });
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeadlineEvent {

@@ -56,6 +56,14 @@ impl<S, O: Clone> Layer<S> for DeadlineLayer<O> {
 }
 
 /// Lets a server's work end when its caller stops waiting.
+///
+/// ```
+/// use aplomb_deadline::{DeadlineEvent, DeadlineLayer, InheritLayer};
+///
+/// let layer: InheritLayer = DeadlineLayer::inherit();
+/// let told = layer.observe(|event: &DeadlineEvent| println!("{event:?}"));
+/// # let _ = told;
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct InheritLayer<O = ()> {

@@ -11,9 +11,20 @@ use crate::keeper::Tee;
 /// Two families fit: [`http::Response`], whose body becomes a [`FallbackBody`], and, with the feature
 /// `reqwest`, `reqwest::Response`, which stays what it is. It is sealed by the type of a copy that
 /// nobody outside can make.
+///
+/// ```
+/// use aplomb_fallback::StandIn;
+///
+/// // What a fallback can answer for: hyper's and axum's responses, and reqwest's.
+/// fn can_be_answered_for<R: StandIn>() {}
+/// can_be_answered_for::<http::Response<http_body_util::Full<bytes::Bytes>>>();
+/// ```
 pub trait StandIn: Answer<Rest: Body> + Sized {
     /// What the caller gets.
     type Output;
+    /// Whether it says what URI it comes from.
+    #[doc(hidden)]
+    const NAMES_URI: bool;
 
     /// As it came.
     fn passed(self) -> Self::Output;
@@ -28,6 +39,7 @@ pub trait StandIn: Answer<Rest: Body> + Sized {
 
 impl<B: Body<Data = Bytes>> StandIn for Response<B> {
     type Output = Response<FallbackBody<B>>;
+    const NAMES_URI: bool = false;
 
     fn passed(self) -> Self::Output {
         self.map(FallbackBody::passed)
@@ -49,6 +61,7 @@ impl<B: Body<Data = Bytes>> StandIn for Response<B> {
 #[cfg(feature = "reqwest")]
 impl StandIn for reqwest::Response {
     type Output = Self;
+    const NAMES_URI: bool = true;
 
     fn passed(self) -> Self {
         self

@@ -3,6 +3,20 @@ use std::time::Duration;
 use aplomb_core::{Condition, DegradedKind};
 
 /// What a fallback did, or under [observation](crate::FallbackLayer::observe_only) would have done.
+///
+/// ```
+/// use aplomb_core::Condition;
+/// use aplomb_fallback::{FallbackEvent, Unanswered};
+///
+/// fn tell(event: &FallbackEvent) -> String {
+///     match event {
+///         FallbackEvent::Used { age: Some(age), .. } => format!("an answer that was good {age:?} ago"),
+///         FallbackEvent::Unanswered { why: Unanswered::Late, .. } => "no time was left".to_owned(),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// # let _ = tell;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FallbackEvent {

@@ -55,7 +55,8 @@ pin_project! {
 
 /// A call under way.
 pub(crate) struct Call<F, C, O> {
-    pub(crate) asked: http::Request<()>,
+    // Nothing when nobody is going to look at it.
+    pub(crate) asked: Option<http::Request<()>>,
     pub(crate) class: aplomb_core::Call,
     pub(crate) intent: Intent,
     pub(crate) deadline: Option<Deadline>,
@@ -218,7 +219,7 @@ impl<F, C, O> Call<F, C, O> {
         ended: &Ended,
         result: &mut Result<R, BoxError>,
     ) -> Option<Result<R::Output, BoxError>> {
-        let watch = self.watch.take()?;
+        let (watch, asked) = (self.watch.take()?, self.asked.as_ref()?);
         let stands_in = |response: &R| Degraded::of(response.extensions()).is_some();
         if self.intent == Intent::Read && result.as_ref().is_ok_and(stands_in) {
             // Another layer's word, not the dependency's: nothing is learnt about what is kept.
@@ -228,10 +229,10 @@ impl<F, C, O> Call<F, C, O> {
             Ok(response) => {
                 let length = response.least_length();
                 let seen = (response.status(), response.headers());
-                let tee = watch.settle(&self.asked, ended, Some(seen));
+                let tee = watch.settle(asked, ended, Some(seen));
                 tee.filter(|tee| tee.has_room(length))
             }
-            Err(_) => watch.settle(&self.asked, ended, None),
+            Err(_) => watch.settle(asked, ended, None),
         };
         let tee = tee?;
         let taken = std::mem::replace(result, Err(Nothing.into()));
@@ -254,7 +255,7 @@ impl<F, C, O> Call<F, C, O> {
         let settings = self.shared.settings;
         let own = Deadline::after(time::now(), settings.slice);
         let until = self.deadline.map_or(own, |callers| callers.min(own));
-        let request = std::mem::take(&mut self.asked).map(|()| missed);
+        let request = self.asked.take().unwrap_or_default().map(|()| missed);
         Asking {
             uri: request.uri().clone(),
             answer: Box::pin(whole(self.shared.fallback.clone(), request, settings.body_cap)),

@@ -8,6 +8,7 @@ use tower_layer::Layer;
 
 use crate::conditions::Conditions;
 use crate::keeper::Keeper;
+use crate::ready::Fixed;
 use crate::service::Fallback;
 
 /// Lets a second service answer when the first one fails: see the [crate's documentation](crate).
@@ -45,6 +46,16 @@ pub(crate) struct Settings {
     pub(crate) source: &'static str,
     pub(crate) is_pending: bool,
     pub(crate) only_observes: bool,
+    /// Whether the fallback looks at the request that it answers.
+    pub(crate) shows_request: bool,
+}
+
+impl FallbackLayer<Fixed> {
+    /// The same as [`new`](Self::new) for an answer that is always the same, without a copy of each
+    /// request: a [`Fixed`] answer does not look at it.
+    pub fn fixed(answer: Fixed) -> Self {
+        Self::new(answer).blind()
+    }
 }
 
 impl<F> FallbackLayer<F> {
@@ -60,6 +71,7 @@ impl<F> FallbackLayer<F> {
             source: "fallback",
             is_pending: false,
             only_observes: false,
+            shows_request: true,
         };
         let places = Arc::new(Semaphore::new(CONCURRENT));
         let (classify, observer) = (HttpClassifier, ());
@@ -128,6 +140,13 @@ impl<F, C, O> FallbackLayer<F, C, O> {
     /// An answer that does not say otherwise is as good as the first service's: a replica's.
     pub fn as_good(mut self) -> Self {
         self.settings.kind = None;
+        self
+    }
+
+    /// The fallback does not look at the request, so no call pays for a copy of it: it is asked with an
+    /// empty one.
+    pub fn blind(mut self) -> Self {
+        self.settings.shows_request = false;
         self
     }
 

@@ -28,12 +28,18 @@ pub enum Intent {
 impl Intent {
     /// Reads a request's method, class and key.
     pub fn of(request: &impl Request) -> Self {
+        Self::of_call(request, request.call())
+    }
+
+    /// The same for a request whose method and key were read before.
+    #[inline]
+    pub(crate) fn of_call(request: &impl Request, call: Call) -> Self {
         let named = request.extensions().and_then(|all| all.get::<OperationClass>());
         // A class that was worked out from the method says the same of PUT, which is no read.
         if request.method().is_safe() || named == Some(&OperationClass::Read) {
             return Self::Read;
         }
-        let Call { safety, keyed, .. } = request.call();
+        let Call { safety, keyed, .. } = call;
         Self::Write { repeats: keyed || safety == Safety::Idempotent }
     }
 }
@@ -149,6 +155,20 @@ pub enum Verdict {
 ///
 /// `pending` says that the fallback answers writes, by promising that their outcome will be known
 /// later. It has nothing to say to a read.
+///
+/// ```
+/// use aplomb_core::{Failure, FailureKind, Outcome};
+/// use aplomb_fallback::rules::{Ended, Intent, Signs, Verdict, judge};
+/// use aplomb_fallback::Conditions;
+///
+/// let reset = Outcome::Failure(Failure::new(FailureKind::Transient));
+/// let ended = Ended { outcome: reset, signs: Signs::default() };
+/// let read = judge(Intent::Read, &ended, Conditions::default(), false);
+/// assert!(matches!(read, Verdict::Asks(_)));
+/// // Whether a write was carried out is unknown: its own answer stands.
+/// let write = judge(Intent::Write { repeats: false }, &ended, Conditions::default(), false);
+/// assert!(matches!(write, Verdict::Keeps(_)));
+/// ```
 pub fn judge(intent: Intent, ended: &Ended, conditions: Conditions, pending: bool) -> Verdict {
     let Some(condition) = ended.condition().filter(|&one| conditions.contains(one)) else {
         return Verdict::Passes;

@@ -47,11 +47,14 @@ where
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "most of its cost would be the request's way in")]
     fn call(&mut self, request: Req) -> Self::Future {
-        let now = time::now();
-        let (intent, deadline) = (Intent::of(&request), Deadline::of(&request, now));
-        let (asked, class) = (copy(&request), request.call());
+        let class = request.call();
+        let intent = Intent::of_call(&request, class);
+        let deadline = Deadline::of_call(&request, time::now);
         let shared = Arc::clone(&self.shared);
-        let watch = shared.keeper.as_ref().map(|keeper| keeper.watch(&asked, intent, now));
+        let is_seen = shared.settings.shows_request || S::Response::NAMES_URI;
+        let asked = (is_seen || shared.keeper.is_some()).then(|| copy(&request));
+        let keeps = shared.keeper.as_ref().zip(asked.as_ref());
+        let watch = keeps.map(|(keeper, asked)| keeper.watch(asked, intent, time::now()));
         // The ready inner service is used by this one call: while a fallback is asked nothing of it
         // is held, neither the service nor its future.
         let answer = self.inner.call(request);

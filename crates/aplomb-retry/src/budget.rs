@@ -102,6 +102,22 @@ impl Budget {
 }
 
 /// A retry that was paid for. Dropped before it is sent, it returns the money.
+///
+/// ```
+/// use aplomb_core::{Failure, FailureKind};
+/// use aplomb_retry::{Budget, Cost, Sent, Withdrawal};
+///
+/// let cost = Cost::of(&Failure::new(FailureKind::Transient));
+/// let budget = Budget::percent(20);
+/// let full = budget.balance();
+/// let withdrawal: Withdrawal = budget.withdraw(cost).expect("a new budget can pay");
+/// assert!(budget.balance() < full);
+/// drop(withdrawal); // it was not sent after all
+/// assert_eq!(budget.balance(), full);
+///
+/// let sent: Sent = budget.withdraw(cost).expect("nothing was spent").sent();
+/// sent.succeeded();
+/// ```
 #[derive(Debug)]
 #[must_use = "dropped, it is returned to the budget"]
 pub struct Withdrawal {
@@ -186,6 +202,19 @@ impl Terms {
 /// The state of a budget as one word: the machine without the atomics.
 ///
 /// The lab steps a million of these; [`Budget`] steps one by compare-and-swap.
+///
+/// ```
+/// use aplomb_core::{Failure, FailureKind, Ratio};
+/// use aplomb_retry::{Account, Cost, Terms};
+///
+/// let terms = Terms::earning(Ratio::percent(20));
+/// let account: Account = terms.open();
+/// let cost = Cost::of(&Failure::new(FailureKind::Transient));
+/// let (poorer, paid) = account.withdraw(cost).expect("a new budget can pay");
+/// assert!(poorer.balance() < account.balance());
+/// assert_eq!(poorer.give_back(&terms, paid).balance(), account.balance());
+/// assert!(poorer.retry_failed().price() > account.price());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account(u64);
 

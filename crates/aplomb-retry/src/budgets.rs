@@ -65,6 +65,17 @@ fn pick(classes: &Classes, class: OperationClass) -> Option<&Budget> {
 }
 
 /// Where a call's retries are paid from.
+///
+/// ```
+/// use aplomb_core::Ratio;
+/// use aplomb_retry::{Budget, Budgets, Purse, RetryLayer, Terms};
+///
+/// // One budget for all calls, or one for each authority and class of operation.
+/// let one: Purse = Budget::percent(20).into();
+/// let each: Purse = Budgets::new(Terms::earning(Ratio::percent(20))).into();
+/// let layers = [RetryLayer::new(one), RetryLayer::new(each)];
+/// # let _ = layers;
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Purse {

@@ -3,6 +3,17 @@ use std::time::Duration;
 use aplomb_core::{Attempt, Failure, Reason};
 
 /// What a retry did.
+///
+/// ```
+/// use aplomb_retry::{Budget, RetryEvent, RetryLayer};
+///
+/// let layer = RetryLayer::new(Budget::percent(20)).observe(|event: &RetryEvent| match event {
+///     RetryEvent::Waiting { failed, wait, .. } => println!("{failed:?} failed; {wait:?} to go"),
+///     RetryEvent::Refused { reason, .. } => println!("not sent again: {reason}"),
+///     _ => {}
+/// });
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetryEvent {

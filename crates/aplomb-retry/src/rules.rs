@@ -11,6 +11,26 @@ use aplomb_core::{
 use crate::budget::{Budget, Cost, Withdrawal};
 
 /// The limits of a call's retries.
+///
+/// ```
+/// use aplomb_core::{Call, Dice, Failure, FailureKind, Reason};
+/// use aplomb_retry::{Again, BodyIs, Budget, Progress, Rules};
+///
+/// let (rules, budget, now) = (Rules::default(), Budget::percent(20), aplomb_core::time::now());
+/// let mut rng = Dice::seeded(7).roll();
+/// let look = Call::of(&http::Method::GET, &http::HeaderMap::new());
+/// let mut progress: Progress = rules.begin(look, None, now);
+///
+/// let failure = Failure::new(FailureKind::Transient);
+/// let again = rules.judge(&mut progress, failure, BodyIs::Kept, now, &mut rng, &budget);
+/// let Again { wait, withdrawal, .. } = again.expect("a read may be repeated");
+/// assert!(wait <= rules.backoff.ceiling(1));
+/// withdrawal.sent().failed();
+/// progress.resent();
+/// // Without its bytes nothing can be sent again.
+/// let again = rules.judge(&mut progress, failure, BodyIs::Gone, now, &mut rng, &budget);
+/// assert_eq!(again.unwrap_err(), Reason::Body);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Rules {

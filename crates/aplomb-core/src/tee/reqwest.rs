@@ -11,6 +11,17 @@ use crate::{BoxError, Deadline, Replay, ReplayBody};
 use bytes::Bytes;
 
 /// What the next attempt needs of a `reqwest::Request`.
+///
+/// ```
+/// use aplomb_core::{KeptReqwest, Replay};
+///
+/// let client = reqwest::Client::new();
+/// let mut request = client.post("http://stock/reservations").body("one mug").build()?;
+/// let mut kept: KeptReqwest = request.keep(64 * 1024).expect("it is short");
+/// drop(request); // sent
+/// assert!(<reqwest::Request as Replay>::again(&mut kept).is_some());
+/// # Ok::<(), reqwest::Error>(())
+/// ```
 pub struct KeptReqwest {
     // With its body, if that is in memory.
     request: Request,

@@ -111,6 +111,19 @@ type SafeWhen = dyn Fn(&Request<Missed>) -> bool + Send + Sync;
 type EvictWhen = dyn Fn(&Exchange<'_>) -> Evict + Send + Sync;
 
 /// A request, and what was answered to it.
+///
+/// ```
+/// use aplomb_fallback::{Evict, Exchange};
+///
+/// /// A rule for `evict_when`: what was ordered changes the stock.
+/// fn rule(seen: &Exchange<'_>) -> Evict {
+///     match seen.request.uri().path() {
+///         "/orders" if seen.status.is_success() => Evict::Target,
+///         _ => Evict::Nothing,
+///     }
+/// }
+/// # let _ = rule;
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Exchange<'a> {
