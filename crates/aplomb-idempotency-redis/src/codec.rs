@@ -33,13 +33,28 @@ pub(crate) fn record_to_bytes(record: &Record) -> Vec<u8> {
     bytes
 }
 
+/// The bytes of a record of this claim around three numbers of eight bytes: when it was created, its
+/// fence, when its lease ends.
+pub(crate) fn around_numbers<'a>(record: &'a [u8], started: &Started) -> [&'a [u8]; 4] {
+    let mut state = Vec::new();
+    put_state(&mut state, &State::Started(*started));
+    let (created, lease) = (1 + FINGERPRINT, record.len() - state.len() + ATTEMPT);
+    let fence = record.len() - state.len() - NUMBER;
+    [
+        &record[..created],
+        &record[created + NUMBER..fence],
+        &record[fence + NUMBER..lease],
+        &record[lease + NUMBER..],
+    ]
+}
+
 /// The record of these bytes; `None` for those of another version.
 pub(crate) fn record_from_bytes(mut bytes: Bytes) -> Option<Record> {
     let bytes = &mut bytes;
     if bytes.try_get_u8().ok()? != VERSION {
         return None;
     }
-    let fingerprint = Fingerprint::from_bytes(&split(bytes, 33)?)?;
+    let fingerprint = Fingerprint::from_bytes(&split(bytes, FINGERPRINT)?)?;
     let created = timestamp(bytes)?;
     let scope = scope(bytes)?;
     let method = Method::from_bytes(&part(bytes)?).ok()?;
@@ -218,6 +233,10 @@ const UNKNOWN: u8 = 3;
 const RELEASED: u8 = 4;
 const TOMBSTONE: u8 = 5;
 const BODY: u8 = 1;
+/// How many bytes they have.
+const FINGERPRINT: usize = 33;
+const ATTEMPT: usize = 4;
+const NUMBER: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -271,6 +290,21 @@ mod tests {
         let head = [&[1][..], &records()[5].fingerprint.to_bytes(), &5_i64.to_be_bytes()].concat();
         let middle = b"\0\0\0\x09principal\0\0\0\x04shop\0\0\0\x04POST\0\0\0\x07/orders\0\0\0\x01k";
         assert_eq!(bytes, [&head[..], &middle[..], &tail[..]].concat());
+    }
+
+    #[test]
+    fn a_claim_is_made_whole_by_the_numbers_that_were_left_out() {
+        let record = &records()[0];
+        let State::Started(started) = record.state else { panic!("the first is a claim") };
+        let bytes = record_to_bytes(record);
+        let [head, middle, attempt, tail] = around_numbers(&bytes, &started);
+        let numbers = [
+            record.created.as_millis(),
+            i64::try_from(started.fence.get()).unwrap(),
+            started.lease_until.as_millis(),
+        ];
+        let [created, fence, lease] = numbers.map(i64::to_be_bytes);
+        assert_eq!([head, &created, middle, &fence, attempt, &lease, tail].concat(), bytes);
     }
 
     #[test]

@@ -9,6 +9,29 @@ use redis::RedisError;
 
 /// The server makes room by evicting keys: it would forget claims and answers, and what had been
 /// done once would be done again.
+///
+/// ```
+/// use aplomb_core::cause;
+/// use aplomb_idempotency_redis::{Busy, Contended, EvictingPolicy, PolicyUnreadable, Unreadable};
+///
+/// /// What to do about an error of the store.
+/// fn advice(error: &(dyn std::error::Error + 'static)) -> &'static str {
+///     if cause::<EvictingPolicy>(error).is_some() {
+///         return "set maxmemory-policy noeviction";
+///     }
+///     if cause::<PolicyUnreadable>(error).is_some() {
+///         return "let it say CONFIG GET, or trust_policy";
+///     }
+///     if cause::<Busy>(error).is_some() || cause::<Contended>(error).is_some() {
+///         return "give it more connections, or fewer callers";
+///     }
+///     if cause::<Unreadable>(error).is_some() {
+///         return "another version wrote it: wait until the deploy is through";
+///     }
+///     "look at its source"
+/// }
+/// assert_eq!(advice(&std::fmt::Error), "look at its source");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EvictingPolicy {

@@ -54,8 +54,11 @@
 //! the step looks again, a hundred times at most. It takes two round trips, a claim three, on a
 //! connection that the step has to itself.
 //!
-//! A script in Lua would take fewer. But the rules would be written twice, in two languages, and
-//! many servers let their users run no scripts. There is one exception, below.
+//! Most calls need less: the key is new, or its answer is there. `begin` first runs a script of a few
+//! lines, on a connection that all callers share: it reads the record, or writes that of a first claim.
+//! One round trip does for both. The rules stay where they are, in one language: whatever the script
+//! finds is judged by them, whatever must change is left to a step. So is everything on a server that
+//! lets its user run no scripts, or [is not to run any](RedisStore::without_scripts).
 //!
 //! A step that fails half-way, or whose future is dropped, closes its connection: none that may
 //! still watch something is used again.
@@ -71,7 +74,7 @@
 //!
 //! Under `noeviction` a server with no memory left refuses every command that could need some, and
 //! every command in a transaction. New keys are refused then. For what is there already, the store
-//! falls back to one script with the flag `allow-oom`, which writes a little over the bound: claims
+//! falls back to a script with the flag `allow-oom`, which writes a little over the bound: claims
 //! are renewed, given back and completed, answers without their body; sweeps and purges make room.
 //! To a user who may not run scripts, or on a server before 7.0, these say
 //! [full](aplomb_idempotency::StoreError::is_full) too, and may be repeated when there is room.
@@ -88,7 +91,7 @@
 //! | | default | why |
 //! |---|---|---|
 //! | [`prefix`](RedisStore::prefix) | [`PREFIX`] | |
-//! | [`connections`](RedisStore::connections) | 16, and 2 for renewals alone | a step holds one for about a millisecond |
+//! | [`connections`](RedisStore::connections) | 16, 2 for renewals alone, 1 that is shared | a step holds one for about a millisecond |
 //! | [`connect_timeout`](RedisStore::connect_timeout) | 1 s | a server near by answers in a few milliseconds |
 //! | [`command_timeout`](RedisStore::command_timeout) | 2 s | less than what is left of a lease when it is renewed |
 //! | [`wait_timeout`](RedisStore::wait_timeout) | 2 s | a caller that waits longer is better told 503 |
@@ -103,7 +106,7 @@
 //!
 //! A user needs the keys `~{prefix}:*` and the commands `watch unwatch multi exec get mget set del
 //! time zadd zincrby zrem zrangebyscore zrangebylex lpush ltrim lrange`, besides `info` or
-//! `config|get`, and `eval` for a server that is full.
+//! `config|get`; `script|load evalsha` for fewer round trips, `eval` for a server that is full.
 //!
 //! Records hold callers' names, keys and answers in plain bytes, under a version that is checked:
 //! another version's record is refused by the name of its key ([`Unreadable`]).
@@ -111,10 +114,12 @@
 //! # Price
 //!
 //! About 700 bytes of Redis' memory for a key with its indexes, and the answer (measured on 7.0 with
-//! keys of 36 characters). Five round trips for a key from its claim to its answer.
+//! keys of 36 characters). Three round trips for a key from its claim to its answer, one for
+//! each replay; five, two for a user who may run no scripts.
 
 mod codec;
 mod error;
+mod first;
 mod keys;
 mod operate;
 mod plan;

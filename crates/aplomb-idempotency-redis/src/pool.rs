@@ -89,16 +89,23 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, StoreError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.limits.connect))
-            .set_response_timeout(Some(self.limits.command));
-        let connected = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        connected.map_err(StoreError::unavailable)
+        connect(&self.client, &self.limits).await
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<MultiplexedConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+pub(crate) async fn connect(
+    client: &Client,
+    limits: &Limits,
+) -> Result<MultiplexedConnection, StoreError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(limits.connect))
+        .set_response_timeout(Some(limits.command));
+    let connected = client.get_multiplexed_async_connection_with_config(&config).await;
+    connected.map_err(StoreError::unavailable)
 }
 
 /// A connection that a step has to itself. It is closed when this is dropped.

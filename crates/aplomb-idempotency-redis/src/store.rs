@@ -11,6 +11,7 @@ use aplomb_idempotency::{
 use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisError};
 
 use crate::error::Contended;
+use crate::first::Shared;
 use crate::keys::Keys;
 use crate::policy::Policy;
 use crate::pool::{CONNECTIONS, Pool, RENEWAL_CONNECTIONS, commands, next};
@@ -24,6 +25,7 @@ pub struct RedisStore {
     pub(crate) keys: Keys,
     pub(crate) pool: Pool,
     renewals: Pool,
+    shared: Shared,
     policy: Policy,
 }
 
@@ -52,7 +54,8 @@ impl RedisStore {
         Ok(Self {
             keys: Keys::with_prefix(PREFIX),
             pool: Pool::new(client.clone(), CONNECTIONS),
-            renewals: Pool::new(client, RENEWAL_CONNECTIONS),
+            renewals: Pool::new(client.clone(), RENEWAL_CONNECTIONS),
+            shared: Shared::new(client),
             policy: Policy::default(),
         })
     }
@@ -68,7 +71,8 @@ impl RedisStore {
         self
     }
 
-    /// Has so many connections at most, instead of [`CONNECTIONS`]; two more are for renewals alone.
+    /// Has so many connections for steps at most, instead of [`CONNECTIONS`]; two more are for
+    /// renewals alone, one more is shared by all callers of `begin`.
     #[must_use]
     pub fn connections(mut self, connections: NonZeroUsize) -> Self {
         self.pool.resize(connections);
@@ -108,6 +112,16 @@ impl RedisStore {
     #[must_use]
     pub fn trust_policy(mut self) -> Self {
         self.policy.trusted = true;
+        self
+    }
+
+    /// Runs no script as long as the server has memory left: a new key then takes three round trips
+    /// instead of one, a replay two.
+    ///
+    /// A user who may not run any is noticed; this is for servers where scripts are not welcome.
+    #[must_use]
+    pub fn without_scripts(self) -> Self {
+        self.shared.refuse();
         self
     }
 
@@ -192,7 +206,10 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn begin(&self, begin: &Begin) -> Result<Begun, StoreError> {
         self.policy.recheck(&self.pool).await?;
-        self.claim(begin).await
+        match self.shared.begin(&self.keys, &self.pool.limits, begin).await? {
+            Some(begun) => Ok(begun),
+            None => self.claim(begin).await,
+        }
     }
 
     async fn renew(&self, held: Held, lease: Duration) -> Result<Settled, StoreError> {

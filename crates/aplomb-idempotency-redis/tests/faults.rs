@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use aplomb_core::cause;
-use aplomb_idempotency::{Begun, Settled, Store};
+use aplomb_idempotency::{Begun, Held, Settled, Store};
 use aplomb_idempotency_redis::{Busy, RedisStore};
 use aplomb_testkit::servers::{Redis, free_port};
 use aplomb_testkit::store::{KEEP, LONG, answer, begin, claim, complete};
@@ -81,7 +81,7 @@ async fn a_claim_whose_answer_was_lost_is_given_again_to_its_ticket() {
     for cut in [Cut::BeforeTheServer, Cut::BeforeTheCaller] {
         let redis = Redis::start().unwrap();
         let proxy = Proxy::start(&redis, "EXEC", cut).await;
-        let store = RedisStore::new(proxy.url()).unwrap().prefix(redis.prefix());
+        let store = stepping(&proxy, &redis);
         let call = begin("k");
         let error = store.begin(&call).await.unwrap_err();
         assert!(error.is_uncertain(), "{cut:?}");
@@ -96,6 +96,57 @@ async fn a_claim_whose_answer_was_lost_is_given_again_to_its_ticket() {
         assert_eq!(started.attempt, 1);
         assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::InFlight);
     }
+}
+
+#[tokio::test]
+async fn a_script_whose_answer_was_lost_is_followed_by_a_step_that_knows_its_ticket() {
+    for cut in [Cut::BeforeTheServer, Cut::BeforeTheCaller] {
+        let redis = Redis::start().unwrap();
+        let proxy = Proxy::start(&redis, "EVALSHA", cut).await;
+        let store = RedisStore::new(proxy.url()).unwrap().prefix(redis.prefix());
+        let call = begin("k");
+        let Begun::Claimed(started) = store.begin(&call).await.unwrap() else {
+            panic!("the ticket is known, or the key is free")
+        };
+        assert_eq!(started.attempt, 1, "{cut:?}");
+        let held = Held { id: call.identity.id(), fence: started.fence };
+        assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::InFlight);
+        assert_eq!(complete(&store, held, "done").await, Settled::Done);
+        assert_eq!(store.begin(&begin("k")).await.unwrap(), Begun::Replay(answer("done")));
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_hangs_is_in_doubt_and_given_again_to_its_ticket() {
+    let redis = Redis::start_with(&[]).unwrap();
+    let short = Duration::from_millis(100);
+    let store = store(&redis).command_timeout(short).connect_timeout(short);
+    claim(&store, &begin("k")).await;
+    redis.freeze().unwrap();
+    let calls: Vec<_> = (0..3).map(|number| begin(&format!("other{number}"))).collect();
+    let answers = join_all(calls.iter().map(|call| store.begin(call))).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap_err().is_uncertain()));
+    redis.thaw().unwrap();
+    for call in &calls {
+        let again = claim(&store, call).await;
+        assert_eq!(complete(&store, again, "done").await, Settled::Done);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_its_scripts_is_given_them_again() {
+    let redis = Redis::start_with(&[]).unwrap();
+    let store = store(&redis);
+    claim(&store, &begin("a")).await;
+    let mut beside = common::client(&redis).await;
+    redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut beside).await.unwrap();
+    claim(&store, &begin("b")).await;
+    redis::cmd("CONFIG").arg("RESETSTAT").exec_async(&mut beside).await.unwrap();
+    claim(&store, &begin("c")).await;
+    let calls: String =
+        redis::cmd("INFO").arg("commandstats").query_async(&mut beside).await.unwrap();
+    assert!(calls.contains("cmdstat_evalsha:calls=1,"), "{calls}");
+    assert!(!calls.contains("cmdstat_watch"), "{calls}");
 }
 
 #[tokio::test]
@@ -117,7 +168,7 @@ async fn an_outcome_whose_answer_was_lost_is_recorded_once_when_it_is_repeated()
 async fn a_connection_lost_before_anything_was_written_leaves_no_doubt() {
     let redis = Redis::start().unwrap();
     let proxy = Proxy::start(&redis, "ZINCRBY", Cut::BeforeTheCaller).await;
-    let store = RedisStore::new(proxy.url()).unwrap().prefix(redis.prefix());
+    let store = stepping(&proxy, &redis);
     let error = store.begin(&begin("k")).await.unwrap_err();
     assert!(!error.is_uncertain());
     assert!(matches!(store.begin(&begin("k")).await.unwrap(), Begun::Claimed(_)));
@@ -128,6 +179,7 @@ async fn a_server_that_hangs_is_given_up_and_used_again_when_it_is_back() {
     let redis = Redis::start_with(&[]).unwrap();
     let short = Duration::from_millis(100);
     let store = store(&redis)
+        .without_scripts()
         .connections(NonZeroUsize::MIN)
         .command_timeout(short)
         .connect_timeout(short)
@@ -151,7 +203,7 @@ async fn a_renewal_does_not_wait_behind_a_crowd_of_callers() {
     let held = claim(&store(&redis), &begin("k")).await;
     // All connections of callers hang where they draw their fence.
     let proxy = Proxy::start(&redis, "ZINCRBY", Cut::Never).await;
-    let store = RedisStore::new(proxy.url()).unwrap().prefix(redis.prefix());
+    let store = stepping(&proxy, &redis);
     let calls: Vec<_> = (0..40).map(|number| begin(&format!("k{number}"))).collect();
     let crowd = join_all(calls.iter().map(|call| store.begin(call)));
     let renewed = async {
@@ -181,4 +233,9 @@ async fn a_server_that_became_a_replica_is_unavailable_and_not_in_doubt() {
     let promote = redis::cmd("REPLICAOF").arg("NO").arg("ONE").to_owned();
     promote.exec_async(&mut client).await.unwrap();
     assert_eq!(complete(&store, held, "done").await, Settled::Done);
+}
+
+/// A store behind a proxy that is told of every command of a step.
+fn stepping(proxy: &Proxy, redis: &Redis) -> RedisStore {
+    RedisStore::new(proxy.url()).unwrap().prefix(redis.prefix()).without_scripts()
 }

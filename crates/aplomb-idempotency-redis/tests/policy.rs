@@ -71,7 +71,7 @@ async fn a_user_with_the_commands_of_the_guide_and_no_more_is_enough() {
     let redis = Redis::start_with(&[]).unwrap();
     let keys = "~{aplomb:idempotency}:*";
     let may = "+watch +unwatch +multi +exec +get +mget +set +del +time +zadd +zincrby +zrem \
-               +zrangebyscore +zrangebylex +lpush +ltrim +lrange +info +eval";
+               +zrangebyscore +zrangebylex +lpush +ltrim +lrange +info +script|load +evalsha +eval";
     let rules: Vec<_> = [keys, "-@all"].into_iter().chain(may.split(' ')).collect();
     let rules: Vec<_> = rules.into_iter().filter(|rule| !rule.is_empty()).collect();
     let url = user_with(&redis, &rules).await;

@@ -18,6 +18,14 @@ pub async fn connect(url: &str) -> Result<PgPool, sqlx::Error> {
 /// The options of that pool's connections: a statement waits for another's lock for five seconds
 /// at most, and a transaction that its owner left idle for a minute is rolled back.
 ///
+/// ```
+/// use aplomb_idempotency_sqlx::postgres;
+///
+/// let options = postgres::options("postgres://shop@localhost/shop")?.application_name("shop");
+/// # let _ = options;
+/// # Ok::<(), sqlx::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// When `url` is none.

@@ -29,6 +29,26 @@ macro_rules! kept {
     };
 }
 
+/// A whole record. Columns are named wherever they are read: a later version adds some while this one
+/// goes on, and a prepared statement that takes all there are need not survive that (on SQLite, with
+/// sqlx 0.9, its connection is lost).
+macro_rules! whole {
+    () => {
+        concat!(
+            "SELECT scope, caller, method, route, key, ",
+            kept!(),
+            " FROM aplomb_idempotency_records "
+        )
+    };
+}
+
+/// A line of the audit.
+macro_rules! audit {
+    () => {
+        "SELECT at, operator, reason, action, id, fence FROM aplomb_idempotency_audit "
+    };
+}
+
 /// One round trip for a new key and for a known one. The order of the parts is that of their
 /// references: a key without a record is held first, then the clock is read and the fence drawn.
 /// Of callers who come at once the others insert nothing, see nothing, and look again.
@@ -63,7 +83,7 @@ pub(super) const LOAD: &str = concat!(
     now!(),
     " AS now, held.* FROM (SELECT 1) AS one LEFT JOIN held ON TRUE"
 );
-pub(super) const GET: &str = "SELECT * FROM aplomb_idempotency_records WHERE id = $1";
+pub(super) const GET: &str = concat!(whole!(), "WHERE id = $1");
 pub(super) const NEXT_FENCE: &str = "SELECT nextval('aplomb_idempotency_fence')";
 pub(super) const CLAIM: &str = "INSERT INTO aplomb_idempotency_records \
      (id, scope, caller, method, route, key, fingerprint, created_at, \
@@ -117,17 +137,16 @@ pub(super) const ANSWERED_KEY: &str =
 pub(super) const ANSWERED_OF: &str =
     standing!("caller = $2 AND scope = $3 AND state = 'completed' ORDER BY id LIMIT $1 FOR UPDATE");
 pub(super) const STUCK: &str = concat!(
-    "SELECT * FROM aplomb_idempotency_records WHERE id > $1 AND state IN ('started', 'unknown') \
+    whole!(),
+    "WHERE id > $1 AND state IN ('started', 'unknown') \
      AND (state = 'unknown' OR lease_until <= (SELECT ",
     now!(),
     ")) ORDER BY id LIMIT $2"
 );
-pub(super) const OF: &str = "SELECT * FROM aplomb_idempotency_records \
-     WHERE id > $1 AND caller = $3 AND scope = $4 ORDER BY id LIMIT $2";
+pub(super) const OF: &str =
+    concat!(whole!(), "WHERE id > $1 AND caller = $3 AND scope = $4 ORDER BY id LIMIT $2");
 pub(super) const NOTE: &str = "INSERT INTO aplomb_idempotency_audit \
      (at, operator, reason, action, id, fence) \
      SELECT $1, $2, $3, $4, id, fence FROM unnest($5::BYTEA[], $6::BIGINT[]) AS of (id, fence)";
-pub(super) const AUDIT: &str =
-    "SELECT * FROM aplomb_idempotency_audit ORDER BY number DESC LIMIT $1";
-pub(super) const AUDIT_OF: &str =
-    "SELECT * FROM aplomb_idempotency_audit WHERE id = $2 ORDER BY number DESC LIMIT $1";
+pub(super) const AUDIT: &str = concat!(audit!(), "ORDER BY number DESC LIMIT $1");
+pub(super) const AUDIT_OF: &str = concat!(audit!(), "WHERE id = $2 ORDER BY number DESC LIMIT $1");

@@ -1,8 +1,9 @@
 //! One commit for many callers.
 //!
 //! A commit that is synced takes as long for one record as for sixty. What callers ask for while a
-//! commit is under way is therefore done in the next one, all of it in one transaction. It waits
-//! for nothing else: a caller who is alone is served at once.
+//! commit is under way is therefore done in the next one, all of it in one transaction. Whoever was
+//! told of the last one and asks for more at once comes along; it waits for nothing else: a caller who
+//! is alone is served at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -85,6 +86,19 @@ impl Group {
         (most > 0).then(|| queue.jobs.drain(..most).collect())
     }
 
+    /// Lets those who were just told run, as long as that brings more to do. Half of all callers
+    /// would else find the next commit begun, and wait for another one.
+    async fn gather(&self) {
+        let mut waiting = self.queue().jobs.len();
+        for _ in 0..GATHERED_MAX {
+            tokio::task::yield_now().await;
+            let before = std::mem::replace(&mut waiting, self.queue().jobs.len());
+            if waiting == before || waiting >= JOBS_MAX {
+                return;
+            }
+        }
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,6 +131,7 @@ impl Drop for Served {
 
 async fn serve(mut served: Served) {
     while !served.is_done() {
+        served.group.gather().await;
         if let Some(jobs) = served.group.next() {
             do_together(&served.group.writer, jobs).await;
         }
@@ -237,5 +252,7 @@ fn tell(jobs: Vec<Job>, committed: Result<(), Failure>) {
     }
 }
 
+/// How often those who were told are let run before the next commit.
+const GATHERED_MAX: usize = 16;
 /// Bounds how long a handler's own transaction waits for one commit.
 const JOBS_MAX: usize = 64;

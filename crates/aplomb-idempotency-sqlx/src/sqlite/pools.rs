@@ -8,6 +8,20 @@ use sqlx::{Connection, SqlitePool};
 use crate::error::is_busy;
 
 /// The pools of one database file.
+///
+/// ```
+/// use aplomb_idempotency_sqlx::sqlite::{self, Pools};
+/// use aplomb_idempotency_sqlx::{MigrateError, SqliteStore};
+///
+/// # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// let Pools { writer, reader, .. } = sqlite::connect("shop.db").await?;
+/// let store = SqliteStore::new(writer.clone());
+/// let ready: Result<(), MigrateError> = store.migrate().await;
+/// ready?;
+/// let options = sqlite::options("shop.db"); // for a pool of one's own
+/// # let _ = (reader, options);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Pools {

@@ -27,6 +27,26 @@ macro_rules! kept {
     };
 }
 
+/// A whole record. Columns are named wherever they are read: a later version adds some while this one
+/// goes on, and a prepared statement that takes all there are need not survive that (on SQLite, with
+/// sqlx 0.9, its connection is lost).
+macro_rules! whole {
+    () => {
+        concat!(
+            "SELECT scope, caller, method, route, key, ",
+            kept!(),
+            " FROM aplomb_idempotency_records "
+        )
+    };
+}
+
+/// A line of the audit.
+macro_rules! audit {
+    () => {
+        "SELECT at, operator, reason, action, id, fence FROM aplomb_idempotency_audit "
+    };
+}
+
 /// One row comes back whether or not there is a record, so that the clock is read either way.
 pub(super) const LOAD: &str = concat!(
     "SELECT clock.now, ",
@@ -62,7 +82,7 @@ pub(super) const RENEW: &str = concat!(
     now!(),
     " + ?3 WHERE id = ?1 AND fence = ?2 AND state = 'started'"
 );
-pub(super) const GET: &str = "SELECT * FROM aplomb_idempotency_records WHERE id = ?1";
+pub(super) const GET: &str = concat!(whole!(), "WHERE id = ?1");
 pub(super) const FORGET: &str = "DELETE FROM aplomb_idempotency_records WHERE id = ?1";
 
 /// How records stand, without their answers.
@@ -87,16 +107,15 @@ pub(super) const ANSWERED_OF: &str = concat!(
     "WHERE caller = ?2 AND scope = ?3 AND state = 'completed' ORDER BY id LIMIT ?1"
 );
 pub(super) const STUCK: &str = concat!(
-    "SELECT * FROM aplomb_idempotency_records WHERE id > ?1 AND state IN ('started', 'unknown') \
+    whole!(),
+    "WHERE id > ?1 AND state IN ('started', 'unknown') \
      AND (state = 'unknown' OR lease_until <= ",
     now!(),
     ") ORDER BY id LIMIT ?2"
 );
-pub(super) const OF: &str = "SELECT * FROM aplomb_idempotency_records \
-     WHERE id > ?1 AND caller = ?3 AND scope = ?4 ORDER BY id LIMIT ?2";
+pub(super) const OF: &str =
+    concat!(whole!(), "WHERE id > ?1 AND caller = ?3 AND scope = ?4 ORDER BY id LIMIT ?2");
 pub(super) const NOTE: &str = "INSERT INTO aplomb_idempotency_audit \
      (at, operator, reason, action, id, fence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-pub(super) const AUDIT: &str =
-    "SELECT * FROM aplomb_idempotency_audit ORDER BY number DESC LIMIT ?1";
-pub(super) const AUDIT_OF: &str =
-    "SELECT * FROM aplomb_idempotency_audit WHERE id = ?2 ORDER BY number DESC LIMIT ?1";
+pub(super) const AUDIT: &str = concat!(audit!(), "ORDER BY number DESC LIMIT ?1");
+pub(super) const AUDIT_OF: &str = concat!(audit!(), "WHERE id = ?2 ORDER BY number DESC LIMIT ?1");

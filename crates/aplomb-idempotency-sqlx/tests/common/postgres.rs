@@ -12,12 +12,24 @@ use super::{Shop, hex};
 pub(crate) struct PostgresShop {
     pub(crate) pool: PgPool,
     pub(crate) store: PostgresStore,
-    database: Arc<servers::Postgres>,
+    pub(crate) database: Arc<servers::Postgres>,
 }
 
 impl PostgresShop {
     pub(crate) fn url(&self) -> &str {
         self.database.url()
+    }
+
+    /// Empty, with tables that these migrations made.
+    pub(crate) async fn with_tables(migrations: &[&'static str]) -> Self {
+        let database = Arc::new(servers::Postgres::start().unwrap());
+        let pool = postgres::connect(database.url()).await.unwrap();
+        sqlx::raw_sql(TABLES).execute(&pool).await.unwrap();
+        for migration in migrations {
+            sqlx::raw_sql(*migration).execute(&pool).await.unwrap();
+        }
+        let store = PostgresStore::new(pool.clone());
+        Self { pool, store, database }
     }
 }
 
@@ -26,12 +38,9 @@ impl Shop for PostgresShop {
     type Store = PostgresStore;
 
     async fn open() -> Self {
-        let database = Arc::new(servers::Postgres::start().unwrap());
-        let pool = postgres::connect(database.url()).await.unwrap();
-        sqlx::raw_sql(TABLES).execute(&pool).await.unwrap();
-        let store = PostgresStore::new(pool.clone());
-        store.migrate().await.unwrap();
-        Self { pool, store, database }
+        let shop = Self::with_tables(&[]).await;
+        shop.store.migrate().await.unwrap();
+        shop
     }
 
     fn store(&self) -> &PostgresStore {

@@ -13,12 +13,24 @@ use super::{Shop, hex};
 pub(crate) struct SqliteShop {
     pub(crate) pools: Pools,
     pub(crate) store: SqliteStore,
-    directory: Arc<TempDir>,
+    pub(crate) directory: Arc<TempDir>,
 }
 
 impl SqliteShop {
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("shop.db")
+    }
+
+    /// Empty, with tables that these migrations made.
+    pub(crate) async fn with_tables(migrations: &[&'static str]) -> Self {
+        let directory = Arc::new(tempfile::tempdir().unwrap());
+        let pools = sqlite::connect(directory.path().join("shop.db")).await.unwrap();
+        sqlx::raw_sql(TABLES).execute(&pools.writer).await.unwrap();
+        for migration in migrations {
+            sqlx::raw_sql(*migration).execute(&pools.writer).await.unwrap();
+        }
+        let store = SqliteStore::new(pools.writer.clone());
+        Self { pools, store, directory }
     }
 
     /// Other connections to the same file, as another process has them.
@@ -32,12 +44,9 @@ impl Shop for SqliteShop {
     type Store = SqliteStore;
 
     async fn open() -> Self {
-        let directory = Arc::new(tempfile::tempdir().unwrap());
-        let pools = sqlite::connect(directory.path().join("shop.db")).await.unwrap();
-        sqlx::raw_sql(TABLES).execute(&pools.writer).await.unwrap();
-        let store = SqliteStore::new(pools.writer.clone());
-        store.migrate().await.unwrap();
-        Self { pools, store, directory }
+        let shop = Self::with_tables(&[]).await;
+        shop.store.migrate().await.unwrap();
+        shop
     }
 
     fn store(&self) -> &SqliteStore {
