@@ -7,9 +7,15 @@
 #![expect(missing_debug_implementations, reason = "nobody prints a bench")]
 
 mod drive;
+#[cfg(feature = "rates")]
+pub mod http;
 mod inner;
 mod items;
 mod peers;
+mod shared;
+pub mod sheet;
 
 pub use drive::Driver;
+pub use items::keyed::Keyed;
 pub use items::{Beside, Item, Measure, all, find};
+pub use shared::{Calls, SHARED, Shared};

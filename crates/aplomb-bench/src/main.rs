@@ -9,7 +9,7 @@ use clap::Parser;
 #[derive(Parser)]
 enum Command {
     /// Print the items, one a line: name, its bare call, its peer, what of the two is compared, the
-    /// share of the peer's that it must not exceed, the share that is meant.
+    /// share of the peer's that it must not exceed, the share that is meant; a dash for none.
     List,
     /// Print the median time of a call of each item, in nanoseconds, over interleaved rounds.
     Time {
@@ -54,6 +54,8 @@ fn list() {
             None => println!("{} {bare} - - - -", item.name),
             Some(beside) => {
                 let Beside { peer, measure, must, goal } = beside;
+                let bound = |bound: Option<f64>| bound.map_or("-".to_owned(), |it| it.to_string());
+                let (must, goal) = (bound(must), bound(goal));
                 println!("{} {bare} {peer} {} {must} {goal}", item.name, measure.as_str());
             }
         }

@@ -1,7 +1,11 @@
 //! How fast the layers are, beside their peers.
 
 mod baseline;
+mod footprint;
 mod measure;
+mod page;
+mod rates;
+mod sheet;
 mod table;
 
 use clap::ValueEnum;
@@ -25,8 +29,16 @@ pub(crate) struct Args {
 enum What {
     /// Every layer beside its peers: instructions, allocations, time; writes docs/speed.md
     Layers,
-    /// The stores of idempotency records beside their floors, with several callers at once
+    /// Two threads on one breaker against one, beside the peers' breakers
+    Threads,
+    /// Keyed calls on a store with a million keys beside an empty one
+    Keys,
+    /// The whole client stack over loopback HTTP beside the bare client
+    Http,
+    /// The stores of idempotency records beside what their databases give, many callers at once
     Stores,
+    /// What the layers add to a program's build: time from clean, size of the binary
+    Footprint,
     /// Events a second of the lab's kernel on one core; 5 million is the goal
     Lab,
 }
@@ -38,11 +50,14 @@ pub(crate) fn run(report: &mut Report, args: &Args) {
             report.run(&build());
             report.work("the layers beside their peers", || tell(args.bless));
         }
+        What::Threads => rates::THREADS.run(report),
+        What::Keys => rates::KEYS.run(report),
+        What::Http => rates::HTTP.run(report),
         What::Stores => {
             needs::meet(report, needs::TESTS);
-            let line = ["run", "--release", "-p", "aplomb-idempotency-sqlx", "--example", "pace"];
-            report.run(&Step::new("stores", [Line::cargo(&line)]));
+            rates::STORES.run(report);
         }
+        What::Footprint => report.work("what a build pays", footprint::tell),
         What::Lab => {
             let line = Line::cargo(&["bench", "-p", "aplomb-lab", "--bench", "events"]);
             report.run(&Step::new("lab", [line]));

@@ -24,5 +24,5 @@ pub(super) const ITEMS: &[Item] = &[
 
 pub(super) fn fallback() -> FallbackLayer<Fixed> {
     let answer = Response::new(Bytes::from_static(b"{\"available\":null}"));
-    FallbackLayer::new(Fixed::new(DegradedKind::Approximate, answer))
+    FallbackLayer::fixed(Fixed::new(DegradedKind::Approximate, answer))
 }

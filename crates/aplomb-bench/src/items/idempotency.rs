@@ -51,12 +51,12 @@ fn ours() -> Router {
 }
 
 /// A route that answers with 1 KiB.
-fn route() -> Router {
+pub(super) fn route() -> Router {
     Router::new().route("/orders", post(|| async { ANSWER }))
 }
 
 /// Asks one after the other, each answer awaited.
-fn ask(
+pub(super) fn ask(
     driver: &Driver,
     routes: &Router,
     calls: u64,
@@ -78,7 +78,7 @@ fn same(_: u64) -> Request<axum::body::Body> {
     keyed("key-again")
 }
 
-fn keyed(key: &str) -> Request<axum::body::Body> {
+pub(super) fn keyed(key: &str) -> Request<axum::body::Body> {
     let request = Request::post("/orders").header("idempotency-key", key);
     let request = request.header(header::COOKIE, idempotent::COOKIE);
     request.body(ORDER.into()).expect("it has all that a request needs")

@@ -6,6 +6,7 @@ mod breaker;
 mod deadline;
 mod fallback;
 mod idempotency;
+pub(crate) mod keyed;
 mod machines;
 mod retry;
 mod stack;
@@ -32,10 +33,10 @@ pub struct Beside {
     pub peer: &'static str,
     /// What of the two is compared.
     pub measure: Measure,
-    /// The share of the peer's that it may take at most.
-    pub must: f64,
+    /// The share of the peer's that it may take at most, if any is asked for.
+    pub must: Option<f64>,
     /// The share that it is meant to take.
-    pub goal: f64,
+    pub goal: Option<f64>,
 }
 
 /// What of two items is compared.
@@ -107,7 +108,14 @@ impl Item {
     }
 
     const fn compared(self, peer: &'static str, measure: Measure, must: f64, goal: f64) -> Self {
+        let (must, goal) = (Some(must), Some(goal));
         Self { beside: Some(Beside { peer, measure, must, goal }), ..self }
+    }
+
+    /// Stands beside a peer of which nothing is asked: the share is told.
+    const fn told_beside(self, peer: &'static str) -> Self {
+        let measure = Measure::Added;
+        Self { beside: Some(Beside { peer, measure, must: None, goal: None }), ..self }
     }
 }
 

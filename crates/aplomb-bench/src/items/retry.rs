@@ -54,7 +54,8 @@ pub(super) const ITEMS: &[Item] = &[
         let service = Failing::every_other();
         driver.drive(&mut at_once(Budget::percent(100)).layer(service), read, calls);
     })
-    .over("bare"),
+    .over("bare")
+    .told_beside("tower-first-retry"),
     Item::new("tower-denied-retry", |driver, calls| {
         driver.drive(&mut plain::spent_retry().layer(Failing::always()), read, calls);
     })
@@ -62,7 +63,8 @@ pub(super) const ITEMS: &[Item] = &[
     Item::new("denied-retry", |driver, calls| {
         driver.drive(&mut at_once(Budget::percent(0)).layer(Failing::always()), read, calls);
     })
-    .over("bare"),
+    .over("bare")
+    .told_beside("tower-denied-retry"),
 ];
 
 pub(super) fn retry() -> RetryLayer {

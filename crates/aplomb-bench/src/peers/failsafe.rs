@@ -13,6 +13,7 @@ use crate::inner::{Body, Prompt};
 type Default = OrElse<SuccessRateOverTimeWindow<EqualJittered>, ConsecutiveFailures<EqualJittered>>;
 
 /// Its breaker around a service: it knows futures, not services.
+#[derive(Clone)]
 pub(crate) struct Breaker {
     inner: Prompt,
     breaker: StateMachine<Default, ()>,

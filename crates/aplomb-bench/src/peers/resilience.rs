@@ -34,7 +34,7 @@ pub(crate) fn retry() -> RetryLayer<In, Out, Infallible> {
     retry_of()
 }
 
-fn retry_of<E: 'static>() -> RetryLayer<In, Out, E> {
+fn retry_of<A: 'static, E: 'static>() -> RetryLayer<In, A, E> {
     let budget = RetryBudgetBuilder::new().token_bucket().build().expect("its defaults are sound");
     let layer = RetryLayer::builder().max_attempts(3).budget(budget);
     layer.exponential_backoff(Duration::from_millis(50)).build()
@@ -56,5 +56,25 @@ pub(crate) fn timeout(time: Duration) -> TimeLimiterLayer<FixedTimeout> {
 pub(crate) fn three(inner: Prompt) -> impl Service<In, Response = Out> {
     type Rejected = CircuitBreakerError<Infallible>;
     let guarded = breaker().0.layer(inner);
-    fallback_of::<Rejected>().layer(retry_of::<Rejected>().layer(guarded))
+    fallback_of::<Rejected>().layer(retry_of::<Out, Rejected>().layer(guarded))
+}
+
+/// Retry, breaker and time limit around a client over HTTP.
+#[cfg(feature = "rates")]
+pub(crate) fn client<S, A>(
+    client: S,
+    breaker: &CircuitBreakerLayer,
+) -> impl Service<In, Response = A, Error: Into<aplomb_core::BoxError> + Send, Future: Send>
++ Clone
++ Send
++ Sync
++ 'static
+where
+    S: Service<In, Response = A> + Clone + Send + Sync + 'static,
+    S::Error: std::error::Error + Send + Sync + 'static,
+    S::Future: Send + 'static,
+    A: Send + 'static,
+{
+    let limited = timeout(Duration::from_secs(1)).layer(client);
+    retry_of().layer(breaker.layer(limited))
 }

@@ -30,13 +30,13 @@ pub(crate) struct Attempts {
     left: u32,
 }
 
-impl<E> Policy<Request<Body>, Response<Body>, E> for Attempts {
+impl<A, E> Policy<Request<Body>, Response<A>, E> for Attempts {
     type Future = std::future::Ready<()>;
 
     fn retry(
         &mut self,
         _: &mut Request<Body>,
-        result: &mut Result<Response<Body>, E>,
+        result: &mut Result<Response<A>, E>,
     ) -> Option<Self::Future> {
         let failed = result.as_ref().map_or(true, |response| response.status().is_server_error());
         if !failed {

@@ -69,11 +69,12 @@ impl Baseline {
     fn overtaken(&self, item: &Item, items: &[Item]) -> Option<String> {
         let beside = item.beside.as_ref()?;
         let before: Vec<Item> = items.iter().filter_map(|item| self.then(item)).collect();
-        let most = beside.must * TOLERANCE;
+        let must = beside.must?;
+        let most = must * TOLERANCE;
         let was = Table(&before).share(&self.then(item)?, beside)?;
         let is = Table(items).share(item, beside)?;
         (was <= most && is > most).then(|| {
-            let (name, must) = (&item.name, beside.must);
+            let name = &item.name;
             format!("{name} takes {is:.2} of what {} takes; {must} is allowed", beside.peer)
         })
     }
@@ -142,7 +143,8 @@ mod tests {
     }
 
     fn item(name: &str, instructions: f64, allocations: u64) -> Item {
-        let beside = Beside { peer: "peer".into(), measure: "added".into(), must: 0.6, goal: 0.1 };
+        let (must, goal) = (Some(0.6), Some(0.1));
+        let beside = Beside { peer: "peer".into(), measure: "added".into(), must, goal };
         Item {
             name: name.into(),
             bare: if name == "bare" { "-".into() } else { "bare".into() },

@@ -20,8 +20,9 @@ pub(super) struct Item {
 pub(super) struct Beside {
     pub(super) peer: String,
     pub(super) measure: String,
-    pub(super) must: f64,
-    pub(super) goal: f64,
+    /// What is asked of the share, if anything.
+    pub(super) must: Option<f64>,
+    pub(super) goal: Option<f64>,
 }
 
 /// Measures all items.
@@ -57,8 +58,8 @@ fn listed(line: &str) -> Result<Item, String> {
         _ => Some(Beside {
             peer: peer.into(),
             measure: measure.into(),
-            must: number(must)?,
-            goal: number(goal)?,
+            must: bound(must)?,
+            goal: bound(goal)?,
         }),
     };
     let (name, bare) = (name.to_owned(), bare.to_owned());
@@ -108,6 +109,10 @@ pub(super) fn pairs(text: &str) -> Result<BTreeMap<String, f64>, String> {
     lines.map(|(name, value)| Ok((name.to_owned(), number(value)?))).collect()
 }
 
+fn bound(text: &str) -> Result<Option<f64>, String> {
+    if text == "-" { Ok(None) } else { number(text).map(Some) }
+}
+
 fn number(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| format!("{text} is no number"))
 }
@@ -121,7 +126,7 @@ fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
 }
 
 /// What cargo built, wherever this machine lets it build.
-fn built(program: &str) -> String {
+pub(super) fn built(program: &str) -> String {
     let folder = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     format!("{folder}/release/{program}")
 }
