@@ -23,5 +23,9 @@ mod reqwest_client;
 mod stacks;
 #[path = "composition/tonic_channel.rs"]
 mod tonic_channel;
+#[path = "composition/transports.rs"]
+mod transports;
+#[path = "faults/trust.rs"]
+mod trust;
 #[path = "composition/wire.rs"]
 mod wire;

@@ -19,3 +19,5 @@ mod server;
 mod stale;
 #[path = "faults/tls.rs"]
 mod tls;
+#[path = "faults/trust.rs"]
+mod trust;

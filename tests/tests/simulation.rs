@@ -13,9 +13,8 @@
 //! The laws are in `laws.rs`.
 //!
 //! tokio's own dice are not seeded, which it offers to builds with `tokio_unstable` alone: nothing
-//! here asks them. That the same seed gives the same trace in two processes is tested. A seed that
-//! runs after others in one process may be shifted by a tick, so a failure that does not come again
-//! alone is looked for with those around it: `cargo xtask simulate --from 0 --seeds 8`.
+//! here asks them. That the same seed gives the same trace is tested, in one process, after other
+//! seeds, and in two. So that it does, one seed at a time runs in a process: many run in many.
 //!
 //! `cargo xtask simulate --seed 7` runs one seed and prints what happened in it.
 
@@ -42,9 +41,6 @@ mod wire;
 #[path = "simulation/world.rs"]
 mod world;
 
-use std::env;
-use std::process::Command;
-
 /// Two hundred in all, in four tests, since a test runner runs tests side by side.
 #[test]
 fn the_laws_hold_for_the_first_fifty_seeds() {
@@ -67,31 +63,41 @@ fn the_laws_hold_for_the_fourth_fifty_seeds() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_trace_in_two_processes() {
-    let [first, second] = [(); 2].map(|()| in_a_process_of_its_own());
-    assert!(first.lines().count() > 100, "little happened:\n{first}");
-    assert!(first == second, "{}", first_difference(&first, &second));
+fn the_same_seed_gives_the_same_trace_whatever_ran_before() {
+    // Hosts die in each of them.
+    let seeds = [3, 4, 9, 21];
+    let first = seeds.map(|seed| (seed, run::run(seed).trace));
+    for (seed, trace) in first.iter().rev() {
+        let again = run::run(*seed).trace;
+        assert!(trace.lines().count() > 100, "little happened:\n{trace}");
+        assert!(*trace == again, "{seed}: {}", first_difference(trace, &again));
+    }
 }
 
-/// What happens in one seed, in a process that has done nothing else: what ran before it there may
-/// shift it by a tick.
-fn in_a_process_of_its_own() -> String {
-    let output = Command::new(env::current_exe().expect("a test knows its program"))
-        .args(["--exact", "prints_the_seeds_that_are_asked_for", "--nocapture"])
-        .env(seeds::ASKED_FOR, format!("{SEED}..{}", SEED + 1))
-        .env(seeds::TRACE, "1")
-        .output()
-        .expect("a test can start itself");
-    let told = String::from_utf8(output.stdout).expect("a trace is text");
-    // The test runner's last line has a time of its own.
-    told.lines().filter(|line| !line.contains("finished in")).collect::<Vec<_>>().join("\n")
+#[test]
+fn the_same_seed_gives_the_same_trace_in_two_processes() {
+    let [alone, after_others] = [SEED, SEED - 4].map(in_a_process_that_begins_with);
+    assert!(alone.lines().count() > 100, "little happened:\n{alone}");
+    assert!(alone == after_others, "{}", first_difference(&alone, &after_others));
+    let here = run::run(SEED).trace;
+    assert!(alone.trim() == here.trim(), "{}", first_difference(alone.trim(), here.trim()));
+}
+
+/// What happens in one seed, in a process that may run some before it.
+fn in_a_process_that_begins_with(first: u64) -> String {
+    let told = seeds::in_a_process(first..SEED + 1, true);
+    let (_, told) = told.split_once(&seeds::headline(SEED)).expect("each seed has a headline");
+    told.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// For `cargo xtask simulate`; without being asked it has nothing to do but read its own question.
 #[test]
 fn prints_the_seeds_that_are_asked_for() {
-    if let Some(asked) = seeds::asked_for() {
+    let Some(asked) = seeds::asked_for() else { return };
+    if seeds::is_for_another() {
         seeds::hold(asked);
+    } else {
+        seeds::hold_in_processes(asked);
     }
 }
 

@@ -9,6 +9,19 @@ use crate::sink::{Sink, SinkError, StepError};
 use crate::{Letter, LetterId};
 
 /// Takes the letters of a [`DeadLetterLayer`](crate::DeadLetterLayer). Every [`Sink`] does.
+///
+/// ```
+/// use aplomb_dead_letter::{Bury, DeadLetterLayer, HandOver, JsonLines, SinkError};
+///
+/// # async fn f() -> Result<(), SinkError> {
+/// // Every sink takes letters itself; a worker with a queue is handed them.
+/// let kept = DeadLetterLayer::new(JsonLines::open("letters.jsonl").await?);
+/// let handed: DeadLetterLayer<HandOver> = DeadLetterLayer::hand_over();
+/// fn takes<B: Bury>(_: &B) {}
+/// takes(&HandOver::default());
+/// # let _ = (kept, handed);
+/// # Ok(()) }
+/// ```
 pub trait Bury: Send + Sync + 'static {
     /// Takes a letter. When it fails, the caller keeps the request.
     fn bury(&self, letter: Letter) -> impl Future<Output = Result<Fate, SinkError>> + Send;

@@ -33,6 +33,17 @@ impl Error for NotStored {
 }
 
 /// A request's body is over the cap, or was a stream that broke off: no letter can hold it.
+///
+/// ```
+/// use aplomb_core::cause;
+/// use aplomb_dead_letter::BodyNotKept;
+///
+/// fn advice(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+///     let BodyNotKept { cap, .. } = cause(error)?;
+///     Some(format!("bodies over {cap} bytes are kept nowhere"))
+/// }
+/// # let _ = advice;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BodyNotKept {

@@ -6,6 +6,16 @@ use crate::Cause;
 use crate::machine::Refused;
 
 /// What the layer, or a redriver, did.
+///
+/// ```
+/// use aplomb_dead_letter::{DeadLetterEvent, DeadLetterLayer, Lacks, MemorySink};
+///
+/// let layer = DeadLetterLayer::new(MemorySink::new()).observe(|event: &DeadLetterEvent| match event {
+///     DeadLetterEvent::Misused { lacks: Lacks::Key } => println!("give it a key, or lose it"),
+///     other => println!("{}", other.as_str()),
+/// });
+/// # let _ = layer;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeadLetterEvent {

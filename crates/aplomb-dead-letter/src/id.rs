@@ -95,6 +95,13 @@ impl From<LetterId> for String {
 }
 
 /// A text that names no letter.
+///
+/// ```
+/// use aplomb_dead_letter::{LetterId, NoSuchId};
+///
+/// let wrong: Result<LetterId, NoSuchId> = "what somebody typed".parse();
+/// assert!(wrong.is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NoSuchId;

@@ -143,7 +143,11 @@ mod tests {
         let third = NotRetried::new(Reason::Attempts, Attempt::FIRST.next().next());
         assert_eq!(sends(failed, Some(third)), 3);
         assert_eq!(sends(failed, None), 1);
-        assert_eq!(sends(Outcome::Failure(Failure::held_back()), None), 0);
+        let held_back = Outcome::Failure(Failure::held_back());
+        assert_eq!(sends(held_back, None), 0);
+        let first = NotRetried::new(Reason::Attempts, Attempt::FIRST);
+        assert_eq!(sends(held_back, Some(first)), 0, "the first was never sent");
+        assert_eq!(sends(failed, Some(first)), 1);
     }
 
     fn refused(status: u16, grpc: &'static str) -> Verdict {

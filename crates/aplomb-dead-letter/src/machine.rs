@@ -97,6 +97,49 @@ pub enum Filing {
 /// The same work has the same id, so a letter that comes twice is one letter: after a lost answer,
 /// and after a crash between storing it and removing its task. One that was delivered since stays
 /// delivered; one that was discarded is stored once more, since losing it would be worse.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_core::{Failure, FailureKind, Outcome};
+/// use aplomb_dead_letter::machine::{self, Change, Ended, Filing, Step};
+/// use aplomb_dead_letter::{
+///     Action, Cause, KeptRequest, LastFailure, Letter, LetterId, Note, Record, State, Timestamp, key_of,
+/// };
+///
+/// let request = http::Request::post("http://ships/shipments").header("idempotency-key", "\"s_1\"");
+/// let (parts, ()) = request.body(()).unwrap().into_parts();
+/// let key = key_of(&parts.headers).unwrap();
+/// let timeout = Outcome::Failure(Failure::new(FailureKind::Timeout));
+/// let now = Timestamp::from_millis(0);
+/// let letter = Letter {
+///     id: LetterId::of(&parts.method, &parts.uri, &key),
+///     request: KeptRequest::of(&parts, bytes::Bytes::new(), &[]),
+///     key: key.into(),
+///     cause: Cause::Exhausted,
+///     attempts: 3,
+///     rounds: 1,
+///     last_failure: LastFailure::new(timeout, Err(&std::fmt::Error)),
+///     first_failed_at: now,
+///     last_failed_at: now,
+///     not_before: now,
+///     horizon: None,
+/// };
+///
+/// // A letter that is new, then claimed for a redrive, then delivered.
+/// let Filing::New(record) = machine::store(None, &letter, now) else { panic!() };
+/// let claim = Step::Claim {
+///     note: Note::new("ada", "it is mended"),
+///     lease: Duration::from_secs(30),
+///     redrives_max: 5,
+/// };
+/// let Change { record, .. } = machine::apply(&record, &claim, 1, now).unwrap();
+/// assert!(matches!(record.state, State::Redriving { .. }));
+/// let settle =
+///     Step::Settle { note: Note::new("ada", "it is mended"), fence: 1, redrive: Ended::Delivered };
+/// let Change { record, entry } = machine::apply(&record, &settle, 2, now).unwrap();
+/// assert!(Record::is_ended(&record));
+/// assert_eq!(entry.map(|line| line.action), Some(Action::Delivered));
+/// ```
 pub fn store(existing: Option<&Record>, letter: &Letter, now: Timestamp) -> Filing {
     let Some(existing) = existing else {
         let (letter, state) = (letter.clone(), State::Stored);

@@ -71,6 +71,17 @@ impl fmt::Display for Action {
 }
 
 /// One line of the audit.
+///
+/// ```
+/// use aplomb_dead_letter::{AuditEntry, Listing, MemorySink, Sink, SinkError, Which};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), SinkError> {
+/// let sink = MemorySink::new();
+/// let ended = sink.list(&Listing { which: Which::Ended, ..Listing::dead(100) }).await?;
+/// let lines: Vec<AuditEntry> = sink.audit(None, 100).await?;
+/// assert!(ended.is_empty() && lines.is_empty());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "when, who, why, what, to which, how")]
 pub struct AuditEntry {

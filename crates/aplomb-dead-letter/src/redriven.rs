@@ -11,6 +11,19 @@ use crate::machine::Refused;
 use crate::sink::{SinkError, StepError};
 
 /// How a redrive ended.
+///
+/// ```
+/// use aplomb_dead_letter::Redriven;
+///
+/// fn told(redriven: &Redriven) -> String {
+///     match redriven {
+///         Redriven::Delivered { .. } => "it arrived".to_owned(),
+///         Redriven::StoredAgain { failure, wait } => format!("{failure}; not before {wait:?}"),
+///         _ => "look at the letter".to_owned(),
+///     }
+/// }
+/// # let _ = told;
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Redriven {
@@ -82,6 +95,17 @@ impl From<SinkError> for RedriveError {
 
 /// A letter was sent again, and the sink could not write the outcome down. When its lease ends, it
 /// can be redriven once more: its key keeps the work from being done twice.
+///
+/// ```
+/// use aplomb_core::cause;
+/// use aplomb_dead_letter::Unwritten;
+///
+/// fn was_sent(error: &(dyn std::error::Error + 'static)) -> bool {
+///     // The sink did not write it down, and still it went out.
+///     cause::<Unwritten>(error).is_some()
+/// }
+/// assert!(!was_sent(&std::fmt::Error));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Unwritten {

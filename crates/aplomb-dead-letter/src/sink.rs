@@ -163,6 +163,21 @@ impl Error for SinkError {
 }
 
 /// A step was not taken: its rules forbid it, or the sink failed.
+///
+/// ```
+/// use aplomb_dead_letter::{SinkError, StepError, Stored};
+///
+/// fn told(result: Result<Stored, StepError>) -> &'static str {
+///     match result {
+///         Ok(Stored::New) => "kept",
+///         Ok(Stored::There) => "kept before",
+///         Err(StepError::Sink(error)) if error.is_uncertain() => "do it once more",
+///         Err(_) => "not kept",
+///     }
+/// }
+/// let broken = StepError::Sink(SinkError::uncertain("the connection broke"));
+/// assert_eq!(told(Err(broken)), "do it once more");
+/// ```
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "either it must not or it could not be taken")]
 pub enum StepError {

@@ -43,6 +43,14 @@ impl From<SystemTime> for Timestamp {
 }
 
 /// A duration in whole milliseconds, as far as a signed column goes.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_dead_letter::{Timestamp, millis};
+///
+/// let later = Timestamp::from_millis(0).plus(Duration::from_secs(2));
+/// assert_eq!(later.as_millis(), millis(Duration::from_secs(2)));
+/// ```
 pub fn millis(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

@@ -59,6 +59,13 @@ pub enum Readiness {
 }
 
 /// The error of a probe.
+///
+/// ```
+/// use aplomb_testkit::ProbeError;
+///
+/// // What the probe answers when the script says that a call fails.
+/// println!("{}", ProbeError::Call);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProbeError {

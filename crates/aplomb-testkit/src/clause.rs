@@ -153,6 +153,16 @@ impl fmt::Display for Clause {
 }
 
 /// A layer broke a clause.
+///
+/// ```
+/// use aplomb_testkit::{Breach, Contract};
+///
+/// fn table(contract: &Contract) -> Vec<String> {
+///     let breaches: Vec<Breach> = contract.breaches();
+///     breaches.iter().map(|breach| format!("{}: {}", breach.layer, breach.seen)).collect()
+/// }
+/// # let _ = table;
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Breach {

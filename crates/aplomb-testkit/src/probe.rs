@@ -40,6 +40,22 @@ pub(crate) struct State {
 }
 
 /// What happened to a probe so far.
+///
+/// ```
+/// use aplomb_testkit::{Counts, Probe, Readiness, Violation};
+/// use tower::ServiceExt;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let probe = Probe::new();
+/// probe.readiness(Readiness::Ready);
+/// probe.service().oneshot(http::Request::default()).await.unwrap();
+/// let Counts { calls, ended, .. } = probe.counts();
+/// assert_eq!((calls, ended), (1, 1));
+/// // What a layer may not do to the service inside it:
+/// let violations: Vec<Violation> = probe.violations();
+/// assert!(violations.is_empty());
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {

@@ -4,28 +4,37 @@
 //! nothing of it lies in what ships. A suite must be green without the fault, and red with it.
 
 mod faults;
+mod machines;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use cargo_metadata::MetadataCommand;
 
 use crate::report::Report;
 use crate::steps::Line;
+use crate::tree;
 use faults::{FAULTS, Fault, Suite};
 
 const TITLE: &str = "deliberate faults";
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Only the faults whose name has this word
+    /// Only the faults whose name has this word; of the machines, only the files
     #[arg(long)]
     only: Option<String>,
+    /// Instead, changes every decision of the pure machines, one at a time (takes hours)
+    #[arg(long)]
+    machines: bool,
 }
 
 pub(crate) fn run(report: &mut Report, args: &Args) {
+    if args.machines {
+        machines::run(report, args.only.as_deref());
+        return;
+    }
     let is_meant = |fault: &&Fault| args.only.as_ref().is_none_or(|word| fault.name.contains(word));
     let faults: Vec<&Fault> = FAULTS.iter().filter(is_meant).collect();
     report.work(TITLE, || match Tree::copy().and_then(|tree| try_all(&tree, &faults)) {
@@ -83,18 +92,11 @@ struct Tree {
 }
 
 impl Tree {
-    /// Copies what the repository holds. A file that is the same already stays, so that cargo does
-    /// not build it again.
     fn copy() -> io::Result<Self> {
         let metadata = MetadataCommand::new().no_deps().exec().map_err(io::Error::other)?;
         let (root, target) = (metadata.workspace_root, metadata.target_directory);
         let folder = target.join("mutants").into_std_path_buf();
-        for name in files(root.as_std_path())? {
-            let (from, to) = (root.as_std_path().join(&name), folder.join(&name));
-            // A file that was removed and is still tracked is not there.
-            let Ok(bytes) = fs::read(&from) else { continue };
-            write_anew(&to, &bytes)?;
-        }
+        tree::copy(root.as_std_path(), &folder, |_, bytes| bytes)?;
         Ok(Self { folder, target: target.into_string() })
     }
 
@@ -136,29 +138,10 @@ fn is_cargos_own(name: &std::ffi::OsString) -> bool {
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
-/// What the repository holds or is about to, by name.
-fn files(root: &Path) -> io::Result<Vec<String>> {
-    const LIST: [&str; 5] = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-    let listed = Command::new("git").args(LIST).current_dir(root).output()?;
-    if !listed.status.success() {
-        return Err(io::Error::other(String::from_utf8_lossy(&listed.stderr).into_owned()));
-    }
-    let names = String::from_utf8(listed.stdout).map_err(io::Error::other)?;
-    Ok(names.split_terminator('\0').map(str::to_owned).collect())
-}
-
-fn write_anew(to: &Path, bytes: &[u8]) -> io::Result<()> {
-    if fs::read(to).is_ok_and(|there| there == bytes) {
-        return Ok(());
-    }
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(to, bytes)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// Faults are found by the code around them, which moves on.

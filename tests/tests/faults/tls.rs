@@ -12,19 +12,18 @@ use http_body_util::Full;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{CertificateParams, date_time_ymd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 
 use crate::clients::{Seen, by_hyper, hyper};
 use crate::http1;
 use crate::http2::{FIRST, Frames, code};
 use crate::server::{Acted, Server};
+use crate::trust::{Trust, good};
 
 #[tokio::test]
 async fn a_server_whose_certificate_is_good_is_spoken_to() {
@@ -211,7 +210,7 @@ where
 
 async fn seen_at(trust: &Trust, server: Server) -> Seen {
     let url = format!("https://{}/", server.address);
-    by_hyper(trust.client(), &url, &server.acted).await
+    by_hyper(client(trust), &url, &server.acted).await
 }
 
 /// Goes on where the handshake ends well.
@@ -233,51 +232,7 @@ where
     }
 }
 
-/// A certificate for the address where the servers listen.
-fn good() -> CertificateParams {
-    CertificateParams::new(["127.0.0.1".to_owned()]).unwrap()
-}
-
-/// An issuer of certificates, and those who trust it.
-struct Trust {
-    root: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Trust {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let root = params.self_signed(&key).unwrap().der().clone();
-        Self { root, issuer: Issuer::new(params, key) }
-    }
-
-    fn server(&self, certificate: &CertificateParams) -> ServerConfig {
-        let key = KeyPair::generate().unwrap();
-        let certificate = certificate.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap()
-    }
-
-    fn client(&self) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.root.clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only();
-        hyper(Version::HTTP_11).build(connector.enable_http1().enable_http2().build())
-    }
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(ring::default_provider())
+fn client(trust: &Trust) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
+    let connector = HttpsConnectorBuilder::new().with_tls_config(trust.client()).https_only();
+    hyper(Version::HTTP_11).build(connector.enable_http1().enable_http2().build())
 }

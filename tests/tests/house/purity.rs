@@ -14,7 +14,7 @@ pub(crate) const SHELL_FILES: &[(&str, &str)] = &[
     ("crates/aplomb-chaos/src/latency.rs", "waits where a handler stands"),
     ("crates/aplomb-dead-letter/src/lines.rs", "waits for a disk where that may block"),
     ("crates/aplomb-dead-letter/src/redrive.rs", "waits for its turn, then calls the client"),
-    ("crates/aplomb-idempotency/src/claim.rs", "tells a running handler over a channel that its claim was lost"),
+    ("crates/aplomb-idempotency/src/claim.rs", "rings for a running handler whose claim was lost"),
     ("crates/aplomb-idempotency/src/detach.rs", "moves work into a task that outlives its caller"),
     ("crates/aplomb-idempotency/src/drain.rs", "waits for those tasks when the server stops"),
     ("crates/aplomb-idempotency/src/keeper.rs", "is the task that renews a lease"),

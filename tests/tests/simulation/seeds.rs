@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, Once};
 use std::{env, panic, thread};
@@ -8,33 +9,74 @@ use crate::run::{Run, run};
 use crate::services::ON_PURPOSE;
 use crate::world::held;
 
-/// Runs these seeds, on all of the machine's cores when there are many.
+/// Runs these seeds, one after the other.
 ///
 /// A seed that breaks a law is told with the command that repeats it.
 pub(crate) fn hold(seeds: Range<u64>) {
     quieten();
     let count = seeds.end - seeds.start;
+    let mut found = Found::default();
+    for seed in seeds {
+        let run = run(seed);
+        if env::var_os(TRACE).is_some() {
+            println!("{}{}", headline(seed), run.trace);
+        }
+        found.add(seed, run);
+    }
+    if env::var_os(FOR_ANOTHER).is_some() {
+        found.hand_over();
+    } else {
+        found.tell(count);
+    }
+}
+
+/// Runs these seeds in as many processes as the machine has cores: within one, only one runs at a
+/// time.
+pub(crate) fn hold_in_processes(seeds: Range<u64>) {
+    let count = seeds.end - seeds.start;
     let (next, found) = (AtomicU64::new(seeds.start), Mutex::new(Found::default()));
     let work = || {
         loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end {
+            let first = next.fetch_add(BATCH, Ordering::Relaxed);
+            if first >= seeds.end {
                 return;
             }
-            let run = run(seed);
-            if env::var_os(TRACE).is_some() {
-                println!("{}", run.trace);
-            }
-            held(&found).add(seed, run);
+            let told = in_a_process(first..seeds.end.min(first + BATCH), false);
+            held(&found).take_over(&told);
         }
     };
-    let workers = if env::var_os(ASKED_FOR).is_some() { workers(count) } else { 1 };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 0..workers {
+        for _ in 0..cores {
             scope.spawn(work);
         }
     });
     held(&found).tell(count);
+}
+
+/// What a process prints that runs these seeds and judges nothing.
+pub(crate) fn in_a_process(seeds: Range<u64>, traces: bool) -> String {
+    let mut process = Command::new(env::current_exe().expect("a test knows its program"));
+    process.args(["--exact", "prints_the_seeds_that_are_asked_for", "--nocapture"]);
+    process.env(ASKED_FOR, format!("{}..{}", seeds.start, seeds.end)).env(FOR_ANOTHER, "1");
+    if traces {
+        process.env(TRACE, "1");
+    }
+    let output = process.output().expect("a test can start itself");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the process of {seeds:?} died:\n{told}\n{said}");
+    told
+}
+
+/// Stands above the trace of a seed.
+pub(crate) fn headline(seed: u64) -> String {
+    format!("seed {seed}:\n")
+}
+
+/// Whether this process runs what another asked it for.
+pub(crate) fn is_for_another() -> bool {
+    env::var_os(FOR_ANOTHER).is_some() || env::var_os(TRACE).is_some()
 }
 
 /// The seeds that the environment asks for, as `first..end`.
@@ -62,15 +104,10 @@ fn quieten() {
     });
 }
 
-fn workers(count: u64) -> usize {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    cores.min(usize::try_from(count).unwrap_or(usize::MAX))
-}
-
 #[derive(Default)]
 struct Found {
     broken: BTreeMap<u64, Vec<String>>,
-    seen: BTreeMap<&'static str, u64>,
+    seen: BTreeMap<String, u64>,
 }
 
 impl Found {
@@ -79,7 +116,33 @@ impl Found {
             self.broken.insert(seed, run.broken);
         }
         for (what, times) in run.seen {
-            *self.seen.entry(what).or_default() += times;
+            *self.seen.entry(what.to_owned()).or_default() += times;
+        }
+    }
+
+    /// For the process that asked, a line each.
+    fn hand_over(&self) {
+        for (what, times) in &self.seen {
+            println!("{SEEN}\t{times}\t{what}");
+        }
+        for (seed, broken) in &self.broken {
+            for law in broken {
+                println!("{BROKE}\t{seed}\t{law}");
+            }
+        }
+    }
+
+    fn take_over(&mut self, told: &str) {
+        for line in told.lines() {
+            let mut parts = line.splitn(3, '\t');
+            let (kind, number, text) = (parts.next(), parts.next(), parts.next());
+            let (Some(kind), Some(number), Some(text)) = (kind, number, text) else { continue };
+            let number: u64 = number.parse().expect("what is handed over has a number");
+            if kind == BROKE {
+                self.broken.entry(number).or_default().push(text.to_owned());
+            } else if kind == SEEN {
+                *self.seen.entry(text.to_owned()).or_default() += number;
+            }
         }
     }
 
@@ -94,7 +157,7 @@ impl Found {
         let broken: Vec<String> = broken.collect();
         assert!(broken.is_empty(), "laws are broken; each again by:\n{}", broken.join("\n"));
         if count >= ENOUGH {
-            let missing = TROUBLES.iter().filter(|what| !self.seen.contains_key(*what));
+            let missing = TROUBLES.iter().filter(|what| !self.seen.contains_key(**what));
             let missing: Vec<_> = missing.collect();
             assert!(missing.is_empty(), "in {count} seeds these never came up: {missing:?}");
         }
@@ -105,6 +168,12 @@ impl Found {
 pub(crate) const ASKED_FOR: &str = "APLOMB_SEEDS";
 /// Prints what happened in each seed.
 pub(crate) const TRACE: &str = "APLOMB_TRACE";
+/// Judges nothing, and hands over what it found.
+const FOR_ANOTHER: &str = "APLOMB_FOR_ANOTHER";
+const SEEN: &str = "seen";
+const BROKE: &str = "broke";
+/// So many seeds a process.
+const BATCH: u64 = 20;
 /// In so many seeds every kind of trouble comes up.
 const ENOUGH: u64 = 50;
 const TROUBLES: [&str; 17] = [

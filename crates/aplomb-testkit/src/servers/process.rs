@@ -117,6 +117,21 @@ pub enum Stop {
 }
 
 /// A server that runs until this is dropped, or until the process ends.
+///
+/// ```
+/// use aplomb_testkit::servers::{Directory, Guarded, Stop, User, find_program, free_port};
+///
+/// # fn f() -> Result<(), aplomb_testkit::servers::NotStarted> {
+/// let program = find_program("memcached", &[], "memcached")?;
+/// let port = free_port()?;
+/// // Some servers refuse to run as root.
+/// let user = User::unless_root("memcache")?;
+/// let directory = Directory::new("memcached", user)?;
+/// let arguments = ["-p".to_owned(), port.to_string()];
+/// let server = Guarded::spawn(&program, arguments, directory, Stop::Terminate)?;
+/// server.until_ready(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Guarded {
     guardian: Child,

@@ -18,6 +18,17 @@ use super::process::{Directory, Guarded, NotStarted, Stop, find_program, finish,
 /// disk unless its settings say so. Where the environment names a running server in
 /// `APLOMB_TEST_REDIS_URL`, [`start`](Self::start) uses that one, where others may have keys too:
 /// only keys that begin with [`prefix`](Self::prefix) are yours.
+///
+/// ```
+/// use aplomb_testkit::servers::{NotStarted, Redis};
+///
+/// # fn f() -> Result<(), NotStarted> {
+/// let redis = Redis::start_with(&["--maxmemory", "2mb"])?;
+/// println!("{} with the prefix {}", redis.url(), redis.prefix());
+/// redis.kill()?;
+/// redis.revive()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Redis {
     url: String,

@@ -44,6 +44,23 @@ pub async fn started<S: Store>(store: &S, begin: &Begin) -> Started {
 }
 
 /// Claims a key that is free, and says how a store names the claim.
+///
+/// ```
+/// use aplomb_idempotency::{MemoryStore, Settled, State};
+/// use aplomb_testkit::store;
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let records = MemoryStore::new();
+/// let held = store::claim(&records, &store::begin("order_123")).await;
+/// assert_eq!(store::complete(&records, held, "one mug").await, Settled::Done);
+/// assert!(matches!(store::state(&records, held).await, Some(State::Completed { .. })));
+///
+/// let other = store::started(&records, &store::begin("order_124")).await;
+/// assert_ne!(other.fence, held.fence);
+/// assert!(store::fingerprint("one mug") != store::fingerprint("two mugs"));
+/// assert_eq!(store::answer("one mug").status(), 201);
+/// # }
+/// ```
 pub async fn claim<S: Store>(store: &S, begin: &Begin) -> Held {
     let fence = started(store, begin).await.fence;
     Held { id: begin.identity.id(), fence }

@@ -148,4 +148,11 @@ pub(crate) const FAULTS: &[Fault] = &[
         faulty: "        let bound = Deadline::after(now, Duration::from_secs(3600)).instant();",
         suite: Suite::of("aplomb-admission", "server"),
     },
+    Fault {
+        name: "a server that takes on without bound",
+        file: "crates/aplomb-admission/src/gate.rs",
+        sound: "        self.limit.load(Ordering::Acquire)",
+        faulty: "        self.limit.load(Ordering::Acquire).saturating_mul(1_000)",
+        suite: Suite::of("aplomb-admission", "overload"),
+    },
 ];
