@@ -100,6 +100,9 @@ fn each_finding_of_the_lint_has_a_page_and_each_page_a_finding() {
     let pages: BTreeSet<String> = pages.filter(|name| name != "index").collect();
     let codes: BTreeSet<String> = Code::ALL.iter().map(ToString::to_string).collect();
     assert_eq!(pages, codes);
+    // What a finding calls its page is where mdBook puts it.
+    let said: BTreeSet<String> = Code::ALL.iter().map(|code| code.page()).collect();
+    assert_eq!(said, codes.iter().map(|code| format!("lint/{code}.html")).collect());
 }
 
 #[test]

@@ -43,6 +43,22 @@ impl Error for Cut {}
 ///
 /// It comes inside an [`io::Error`] of the kind `ConnectionRefused`, so that a classifier takes it
 /// for the refusal that it stands for; [`cause`](aplomb_core::cause) finds it there.
+///
+/// ```
+/// use aplomb_chaos::{Chaos, Knobs, Refused};
+/// use aplomb_core::cause;
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let chaos = Chaos::seeded(7);
+/// let connector = chaos.connect().layer(service_fn(async |_: http::Uri| {
+///     Ok::<_, std::io::Error>(())
+/// }));
+/// chaos.set(Knobs { down: true, ..Knobs::default() });
+/// let error = connector.oneshot(http::Uri::default()).await.unwrap_err();
+/// assert!(cause::<Refused>(&*error).is_some(), "nothing was sent");
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {}
@@ -64,6 +80,14 @@ impl fmt::Display for Refused {
 impl Error for Refused {}
 
 /// A knob was turned further than it goes.
+///
+/// ```
+/// use aplomb_chaos::Knobs;
+///
+/// // Knobs come from JSON, and say what is wrong with it.
+/// let wrong = serde_json::from_str::<Knobs>(r#"{"workers": 1000000000}"#).unwrap_err();
+/// assert!(wrong.to_string().contains("workers"), "{wrong}");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct OutOfRange {

@@ -3,6 +3,16 @@ use std::time::Duration;
 use http::StatusCode;
 
 /// A fault that was injected.
+///
+/// ```
+/// use aplomb_chaos::{Chaos, Event};
+///
+/// let chaos = Chaos::seeded(7).observe(|event: &Event| match event {
+///     Event::Lost => println!("it was done, and nobody will hear of it"),
+///     other => println!("{other:?}"),
+/// });
+/// # let _ = chaos.edge();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

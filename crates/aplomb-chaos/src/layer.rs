@@ -6,6 +6,26 @@ use crate::{Chaos, Everything};
 
 /// A station of [`Chaos`] as a layer; `At` says which. See [`EdgeLayer`](crate::EdgeLayer) and the
 /// others.
+///
+/// ```
+/// use aplomb_chaos::{
+///     AtBody, AtConnect, AtDelay, AtEdge, AtErrors, Chaos, Everything, Station, StationLayer,
+/// };
+/// use tower::Layer;
+///
+/// let chaos = Chaos::seeded(7);
+/// let edge: StationLayer<AtEdge> = chaos.edge();
+/// let body: StationLayer<AtBody> = chaos.body();
+/// let errors: StationLayer<AtErrors> = chaos.errors();
+/// let delay: StationLayer<AtDelay> = chaos.delay();
+/// let connect: StationLayer<AtConnect> = chaos.connect();
+/// // Only writes are troubled here.
+/// let writes = chaos.edge().only(|request: &http::Request<()>| request.method() == "POST");
+/// # fn wrapped<S>(layer: &StationLayer<AtEdge, Everything>, inner: S) -> Station<AtEdge, S> {
+/// #     layer.layer(inner)
+/// # }
+/// # let _ = (wrapped(&edge, ()), body, errors, delay, connect, writes);
+/// ```
 #[derive(Clone, Debug)]
 pub struct StationLayer<At, P = Everything, O = ()> {
     pub(crate) chaos: Chaos<O>,

@@ -1,6 +1,15 @@
 /// Says which requests chaos may touch.
 ///
 /// Any `Fn(&Request) -> bool` does; [`Everything`] is the default.
+///
+/// ```
+/// use aplomb_chaos::{Everything, Matches};
+///
+/// let writes = |request: &http::Request<()>| request.method() == "POST";
+/// let look = http::Request::new(());
+/// assert!(!writes.matches(&look));
+/// assert!(Everything.matches(&look));
+/// ```
 pub trait Matches<R> {
     /// Whether this request is fair game.
     fn matches(&self, request: &R) -> bool;

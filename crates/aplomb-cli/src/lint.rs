@@ -78,6 +78,7 @@ fn one(finding: &Finding) -> Value {
         "column": finding.at.map(|at| at.column),
         "message": finding.what,
         "mend": finding.mend,
+        "page": finding.code.page(),
         "numbers": numbers,
     })
 }

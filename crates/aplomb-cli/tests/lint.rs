@@ -40,6 +40,7 @@ fn findings_come_as_json() {
     assert_eq!(finding["severity"], "error");
     assert_eq!((&finding["dependency"], &finding["operation"]), (&"stock".into(), &"look".into()));
     assert_eq!(finding["line"], 11);
+    assert_eq!(finding["page"], "lint/no-jitter.html");
     assert_eq!(finding["numbers"]["fleet"], 40.0);
     assert!(finding["mend"].as_str().unwrap().contains("full"));
 }

@@ -4,6 +4,15 @@ use crate::error::MigrateError;
 use crate::rows::Rows;
 
 /// A database that holds letters and jobs: [`Sqlite`](sqlx::Sqlite), [`Postgres`](sqlx::Postgres).
+///
+/// ```
+/// use aplomb_dead_letter_sqlx::{Backend, Outbox};
+///
+/// fn outbox<D: Backend>(pool: sqlx::Pool<D>) -> Outbox<D> {
+///     Outbox::new(pool)
+/// }
+/// # let _ = outbox::<sqlx::Sqlite>;
+/// ```
 pub trait Backend: Database<Connection: Rows> + Sized {
     /// How a transaction begins that will write.
     #[doc(hidden)]

@@ -77,6 +77,19 @@ impl Outgoing {
 }
 
 /// A request that cannot wait in an outbox.
+///
+/// ```
+/// use aplomb_dead_letter_sqlx::NotOutgoing;
+///
+/// fn advice(refused: &NotOutgoing) -> String {
+///     match refused {
+///         NotOutgoing::Key => "give it an idempotency key".to_owned(),
+///         NotOutgoing::Body { cap } => format!("store what is over {cap} bytes elsewhere"),
+///         other => other.to_string(),
+///     }
+/// }
+/// assert_eq!(advice(&NotOutgoing::Key), "give it an idempotency key");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotOutgoing {

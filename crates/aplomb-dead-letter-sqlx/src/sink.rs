@@ -86,6 +86,24 @@ impl<D: Database> Clone for SqlSink<D> {
 /// Stores a letter in a transaction that the caller then commits, with whatever else it changes:
 /// both, or neither. Call it with `&mut *transaction`.
 ///
+/// ```
+/// use aplomb_dead_letter::{Letter, SinkError};
+/// use aplomb_dead_letter_sqlx::bury_in;
+///
+/// /// Removes a job of one's own queue, and keeps its letter, or neither.
+/// async fn hand_over(pool: &sqlx::SqlitePool, job: i64, letter: &Letter) -> Result<(), SinkError> {
+///     let mut transaction = pool.begin().await.map_err(SinkError::unavailable)?;
+///     sqlx::query("DELETE FROM jobs WHERE id = ?")
+///         .bind(job)
+///         .execute(&mut *transaction)
+///         .await
+///         .map_err(SinkError::unavailable)?;
+///     bury_in(&mut *transaction, letter).await?;
+///     transaction.commit().await.map_err(SinkError::uncertain)
+/// }
+/// # let _ = hand_over;
+/// ```
+///
 /// # Errors
 ///
 /// When the database fails: roll back, which dropping the transaction does, and keep the request.

@@ -41,6 +41,15 @@ pub async fn connect(path: impl AsRef<Path>) -> Result<SqlitePool, sqlx::Error> 
 
 /// The options that a pool for letters needs: a write-ahead log, which is synced at each commit,
 /// and five seconds of patience with other writers.
+///
+/// ```
+/// use aplomb_dead_letter_sqlx::sqlite;
+///
+/// # async fn f() -> Result<(), sqlx::Error> {
+/// let pool = sqlx::SqlitePool::connect_with(sqlite::options("letters.db")).await?;
+/// # let _ = pool;
+/// # Ok(()) }
+/// ```
 pub fn options(path: impl AsRef<Path>) -> SqliteConnectOptions {
     // In WAL mode a commit that is not synced can be lost when the power goes.
     SqliteConnectOptions::new()

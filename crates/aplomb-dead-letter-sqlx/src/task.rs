@@ -11,6 +11,22 @@ use http::Request;
 ///
 /// When its lease has ended, another worker may take it; from then on nothing that is done with this
 /// value changes anything. Dropping it leaves the job taken until then.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb_dead_letter_sqlx::{Depth, MigrateError, Outbox, OutboxError, Task};
+///
+/// # async fn f(outbox: Outbox<sqlx::Sqlite>) -> Result<(), Box<dyn std::error::Error>> {
+/// let ready: Result<(), MigrateError> = outbox.migrate().await;
+/// ready?;
+/// let depth: Result<Depth, OutboxError> = outbox.depth().await;
+/// println!("{} due", depth?.due);
+/// let tasks: Vec<Task> = outbox.claim("worker-1", 16, Duration::from_secs(30)).await?;
+/// for task in tasks {
+///     println!("{} for the {}. time", task.key(), task.takes());
+/// }
+/// # Ok(()) }
+/// ```
 pub struct Task {
     taken: Taken,
     taken_at: Instant,

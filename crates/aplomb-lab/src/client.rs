@@ -6,6 +6,14 @@ use crate::words::Guard;
 
 /// What each stream of random numbers is for. Every client has one of each, so that adding a
 /// client, or a draw for one purpose, never changes another.
+///
+/// ```
+/// use aplomb_lab::Purpose;
+///
+/// // The same seed and client give the same numbers, whatever else is drawn.
+/// let (mut one, mut other) = (Purpose::Dice.stream(7, 3), Purpose::Dice.stream(7, 3));
+/// assert_eq!(one.bits(), other.bits());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purpose {

@@ -44,6 +44,20 @@ impl fmt::Display for WrongKey {
 impl Error for WrongKey {}
 
 /// Settings that contradict each other.
+///
+/// ```
+/// use aplomb_lab::{Experiment, Impossible, Scenario};
+///
+/// fn told(error: &aplomb_lab::BadScenario) -> String {
+///     error.to_string()
+/// }
+/// fn is_shown(impossible: &Impossible) -> String {
+///     format!("these settings contradict each other: {impossible}")
+/// }
+/// let unknown = Scenario::named("no-such-question").err().unwrap();
+/// assert!(!told(&unknown).is_empty());
+/// # let _ = (is_shown, Experiment::new);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Impossible {
     settings: String,

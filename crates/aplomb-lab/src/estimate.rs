@@ -17,6 +17,16 @@ use crate::units::{float, seconds, whole};
 use crate::words::{Fault, Kind, Schedule, Start};
 
 /// Bounds on what runs need, in the worst case of every retry being sent.
+///
+/// ```
+/// use aplomb_lab::{Case, Estimate, Scenario, TooLarge};
+///
+/// let cases: Vec<Case> = Scenario::named("article")?.cases()?;
+/// let estimate = Estimate::of(&cases);
+/// let fits: Result<(), TooLarge> = estimate.within(1e12, 64e9);
+/// assert!(fits.is_ok() && estimate.within(1.0, 1.0).is_err());
+/// # Ok::<(), aplomb_lab::BadScenario>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Estimate {

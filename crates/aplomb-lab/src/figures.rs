@@ -8,6 +8,15 @@ use crate::units::{SECOND, count, float, index, seconds};
 use crate::words::Fault;
 
 /// One figure: a name in the results and what it means.
+///
+/// ```
+/// use aplomb_lab::{Figure, Key, figures, keys};
+///
+/// // What can be asked, and what can be set.
+/// let figure: &Figure = figures().iter().find(|figure| figure.name == "amplification_during").unwrap();
+/// let key: &Key = &keys().find(|key| key.name == "clients").unwrap();
+/// println!("{}; {} takes {}", figure.means, key.name, key.takes);
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Figure {

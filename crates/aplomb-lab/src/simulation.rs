@@ -51,6 +51,30 @@ impl Control {
 ///
 /// The same model and seed give the same measures, on any machine. Call [`Model::check`] first:
 /// of settings that contradict each other the outcome means nothing.
+///
+/// ```
+/// use aplomb_lab::{Control, Histogram, Measures, Scenario, Second, Step, Watch, What, simulate};
+///
+/// #[derive(Default)]
+/// struct Retries(u64);
+/// impl Watch for Retries {
+///     fn step(&mut self, step: Step) {
+///         self.0 += u64::from(matches!(step.what, What::Retry(_)));
+///     }
+/// }
+///
+/// let mut one = Scenario::named("fleet-size")?;
+/// one.keep(&["aplomb"])?;
+/// one.set("clients", "10")?;
+/// let model = one.cases()?.remove(0).model;
+/// let mut retries = Retries::default();
+/// let measures: Measures = simulate(&model, 7, &mut retries, &Control::default());
+/// let latency: &Histogram = &measures.latency;
+/// let first: &Second = &measures.seconds[0];
+/// println!("{} calls in the first second, {:?} ns at p99", first.calls, latency.quantile(0.99));
+/// assert!(retries.0 > 0);
+/// # Ok::<(), aplomb_lab::BadScenario>(())
+/// ```
 pub fn simulate(model: &Model, seed: u64, watch: &mut impl Watch, control: &Control) -> Measures {
     let mut simulation = Simulation::new(model, seed, watch);
     simulation.schedule_first();

@@ -3,6 +3,20 @@
 use crate::units::{count, float};
 
 /// A figure over all seeds.
+///
+/// ```
+/// use aplomb_lab::{Control, Experiment, Report, Scenario, Statistic};
+///
+/// let mut small = Scenario::named("fleet-size")?;
+/// small.keep(&["aplomb"])?;
+/// small.set("clients", "10")?;
+/// small.set("seeds", "2")?;
+/// let report: Report = Experiment::new(small)?.run(1, &Control::default());
+/// let sends: Statistic = report.figure("aplomb", "amplification_during").unwrap();
+/// println!("{:?} ± {:?}", sends.mean, sends.ci95);
+/// assert_eq!(sends.per_seed.len(), 2);
+/// # Ok::<(), aplomb_lab::BadScenario>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Statistic {

@@ -10,6 +10,15 @@ use crate::value::{share, time, written};
 use crate::words::Fault;
 
 /// A grid to run a scenario's policies on: shares of the capacity, and lengths of the fault.
+///
+/// ```
+/// use aplomb_lab::Grid;
+///
+/// // Loads as shares of the capacity, by lengths of the fault.
+/// let grid = Grid::new(&["0.5", "0.8"], &["10s", "60s"])?;
+/// # let _ = grid;
+/// # Ok::<(), aplomb_lab::WrongKey>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Grid {

@@ -27,6 +27,20 @@ use crate::would::Would;
 /// which call an event belongs to. Then a call that a fallback answered is counted as degraded alone,
 /// and an answer that did not come in time once, whichever deadline ended it. Without, both the failure
 /// of the dependency and the fallback's answer are counted, and each deadline that passes.
+///
+/// ```
+/// use aplomb_telemetry::{AttemptLayer, CallLayer, CallReport, DependencyMetrics, Metrics};
+///
+/// let metrics = Metrics::register(&prometheus::Registry::new(), None)?;
+/// let look: DependencyMetrics = metrics.dependency("stock", "look");
+/// // Around all layers, and inside the retries:
+/// let calls: CallLayer = look.call_layer().observe(|report: &CallReport| {
+///     println!("{}: waited {:?}", report.outcome, report.waited());
+/// });
+/// let attempts: AttemptLayer = look.attempt_layer();
+/// # let _ = (calls, attempts);
+/// # Ok::<(), prometheus::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct DependencyMetrics {
     shared: Arc<Shared>,

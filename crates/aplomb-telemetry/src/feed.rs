@@ -74,6 +74,16 @@ impl fmt::Debug for Feed {
 }
 
 /// Reads a [`Feed`].
+///
+/// ```
+/// use aplomb_telemetry::{Feed, Metrics, Reader};
+///
+/// let feed = Feed::new(1_024);
+/// let metrics = Metrics::register(&prometheus::Registry::new(), None)?.feeding(&feed);
+/// let reader: Reader = feed.read(); // `reader.next().await` is each event, for a stream to browsers
+/// # let _ = (metrics, reader);
+/// # Ok::<(), prometheus::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Reader {
     receiver: Receiver<Happening>,

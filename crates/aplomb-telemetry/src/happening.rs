@@ -30,6 +30,15 @@ pub struct Happening {
 }
 
 /// What happened, in the words of metrics and logs.
+///
+/// ```
+/// use aplomb_retry::RetryEvent;
+/// use aplomb_core::Attempt;
+/// use aplomb_telemetry::Note;
+///
+/// let note = Note::from(&RetryEvent::Resent { attempt: Attempt::FIRST.next() });
+/// assert_eq!((note.layer, note.attempt), ("retry", Some(2)));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Note {

@@ -15,6 +15,14 @@ use crate::catalogue::{Kind, METRICS, Metric};
 use crate::recorder::{Read, Recorder, Series};
 
 /// Keeps metrics in a [`prometheus::Registry`]. Clones share it.
+///
+/// ```
+/// use aplomb_telemetry::Prometheus;
+///
+/// let kept = Prometheus::register(&prometheus::Registry::new(), Some("shop"))?;
+/// println!("{}", kept.encode()?);
+/// # Ok::<(), prometheus::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Prometheus {
     registry: Registry,

@@ -7,6 +7,13 @@ use aplomb_core::{Attempt, CallRecord, Condition, Reason};
 use crate::story::Story;
 
 /// How a call ended, for whoever made it.
+///
+/// ```
+/// use aplomb_telemetry::CallOutcome;
+///
+/// // The label of `dependency_calls_total`.
+/// assert_eq!(CallOutcome::Rescued.as_str(), "rescued");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CallOutcome {

@@ -1,8 +1,9 @@
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
+use crate::package::is_published;
 use crate::report::Report;
 use crate::steps::{Line, Step};
-use crate::{bench, book, deny, figures, needs, outside, package, readmes, test};
+use crate::{bench, book, deny, docs, figures, needs, outside, package, readmes, test};
 
 /// Runs all there is, also past a failure, so that one run tells everything.
 ///
@@ -14,7 +15,7 @@ pub(crate) fn run(report: &mut Report) {
     report.run(&format());
     report.run(&deny::rules());
     report.run(&lints());
-    report.run(&docs());
+    report.run(&docs::step());
     readmes::all(report, true);
     report.run(&book::step());
     match MetadataCommand::new().no_deps().exec() {
@@ -43,11 +44,6 @@ fn lints() -> Step {
     Step::new("lints", [line])
 }
 
-fn docs() -> Step {
-    let line = Line::cargo(&["doc", "--workspace", "--no-deps", "--all-features"]);
-    Step::new("docs", [line.env("RUSTDOCFLAGS", "-D warnings")])
-}
-
 const ALONE: &str = "each crate and feature alone";
 
 /// Compiles what is published as its users do: without what the rest of the workspace turns on.
@@ -64,10 +60,6 @@ fn each_alone(metadata: &Metadata) -> Step {
         checks(&package.name, features)
     });
     Step::new(ALONE, lines)
-}
-
-fn is_published(package: &Package) -> bool {
-    package.publish.as_ref().is_none_or(|registries| !registries.is_empty())
 }
 
 fn checks<'a>(package: &str, features: impl Iterator<Item = &'a str>) -> Vec<Line> {
@@ -109,7 +101,7 @@ mod tests {
 
     #[test]
     fn no_step_sets_flags_that_rebuild_the_dependencies() {
-        let steps = [format(), lints(), docs(), deny::rules()];
+        let steps = [format(), lints(), docs::step(), deny::rules()];
         let lines = steps.iter().flat_map(|step| &step.lines);
         assert!(lines.map(ToString::to_string).all(|line| !line.contains("RUSTFLAGS=")));
     }

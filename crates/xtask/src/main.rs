@@ -8,20 +8,25 @@ mod bench;
 mod book;
 mod ci;
 mod deny;
+mod docs;
 mod figures;
 mod fuzz;
 mod loom;
+mod minimal;
 mod mutants;
 mod needs;
 mod outside;
 mod package;
 mod readmes;
 mod report;
+mod semver;
 mod simulate;
 mod soak;
 mod steps;
 mod test;
+mod toolchain;
 mod torture;
+mod tree;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +47,8 @@ enum Chore {
     Book,
     /// Everything that must hold before a change lands; CI runs this and nothing else
     Ci,
+    /// Builds the documentation, or says what of it is missing
+    Docs(docs::Args),
     /// Makes the tables that stand in the docs, with the lab
     Figures(figures::Args),
     /// Gives hostile bytes to everything of ours that reads them
@@ -50,12 +57,16 @@ enum Chore {
     Readmes(readmes::Args),
     /// Checks every interleaving of two threads on the lock-free cores
     Loom,
+    /// Compiles every published crate with the oldest versions that its manifest allows
+    MinimalVersions,
     /// Puts deliberate faults into a copy and sees that the suites catch them
     Mutants(mutants::Args),
     /// Runs the shop on a simulated network, in whatever trouble the seeds make
     Simulate(simulate::Args),
     /// Packs every published crate as a registry would get it
     Package,
+    /// Says what would break whoever depends on the published crates
+    Semver(semver::Args),
     /// Runs the demo under faults and kills, with ceilings for memory and descriptors
     Soak(soak::Args),
     /// Kills, stops and repeats real processes at random, and counts the effects
@@ -76,13 +87,16 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::run(&mut report, &args),
         Chore::Book => book::run(&mut report),
         Chore::Ci => ci::run(&mut report),
+        Chore::Docs(args) => docs::run(&mut report, &args),
         Chore::Figures(args) => figures::run(&mut report, &args),
         Chore::Fuzz(args) => fuzz::run(&mut report, &args),
         Chore::Readmes(args) => readmes::run(&mut report, &args),
         Chore::Loom => loom::run(&mut report),
+        Chore::MinimalVersions => minimal::run(&mut report),
         Chore::Mutants(args) => mutants::run(&mut report, &args),
         Chore::Simulate(args) => simulate::run(&mut report, &args),
         Chore::Package => package::run(&mut report),
+        Chore::Semver(args) => semver::run(&mut report, &args),
         Chore::Soak(args) => soak::run(&mut report, &args),
         Chore::Torture(args) => torture::run(&mut report, &args),
         Chore::Advisories => deny::advisories(&mut report),

@@ -142,8 +142,7 @@ fn plain(docs: &str) -> String {
     let mut code: Option<bool> = None;
     for line in docs.lines() {
         if let Some(language) = line.strip_prefix("```") {
-            let is_rust = language.split(',').all(|word| RUST.contains(&word));
-            code = if code.is_some() { None } else { Some(is_rust) };
+            code = if code.is_some() { None } else { Some(is_rust(language)) };
             plain.push_str(if code == Some(true) { "```rust" } else { line });
         } else if code == Some(true) {
             // What rustdoc hides.
@@ -163,6 +162,11 @@ fn plain(docs: &str) -> String {
         plain.push('\n');
     }
     plain
+}
+
+/// Whether a block with these words behind its fence is Rust.
+pub(crate) fn is_rust(language: &str) -> bool {
+    language.split(',').all(|word| RUST.contains(&word.trim()))
 }
 
 /// What may stand behind the fence of a block that is Rust.

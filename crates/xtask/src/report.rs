@@ -91,7 +91,7 @@ impl fmt::Display for Report {
     clippy::disallowed_methods,
     reason = "a chore runs outside of the runtime whose clock the layers read"
 )]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

@@ -15,6 +15,34 @@ use super::operation::{Operation, OperationName};
 use super::position::{Marks, Position};
 
 /// A dependency: whom its operations call, and the state that they share.
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use std::time::Duration;
+/// use aplomb::core::{OperationClass, Ratio};
+/// use aplomb::policy::{
+///     BreakerTerms, BudgetTerms, Conflict, Dependency, DependencyTerms, Hop, InFlight, Operation, Policy,
+///     PolicyFile, RequestPattern, Service,
+/// };
+///
+/// let three = NonZeroU32::new(3).unwrap();
+/// let mut terms = DependencyTerms::default();
+/// terms.authority = Some("stock.internal:7001".into());
+/// terms.budget = Some(BudgetTerms::earning(Ratio::percent(20)));
+/// terms.breaker = Some(BreakerTerms::default());
+/// terms.in_flight = Some(InFlight::new(NonZeroU32::new(16).unwrap(), Duration::from_millis(100)));
+/// // A mesh on the way sends three times as well: the lint multiplies by it.
+/// terms.hops = vec![Hop::new("mesh", three)];
+///
+/// let read = Policy::preset(OperationClass::Read).build().unwrap();
+/// let look = Operation::new("look", read).matching(http::Method::GET, "/stock/{sku}");
+/// let RequestPattern { path, .. } = &look.patterns()[0];
+/// assert_eq!(&**path, "/stock/{sku}");
+/// let stock = Dependency::new("stock", terms).operation(look)?;
+/// let file = PolicyFile::new(Service::new("shop").fleet(40), [stock]);
+/// assert!(file.at_authority("stock.internal:7001").is_some());
+/// # Ok::<(), Conflict>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dependency {
     pub(super) name: Arc<str>,

@@ -57,6 +57,13 @@ fn part(number: &str, unit: &str) -> Result<u128, WrongTime> {
 }
 
 /// A time as a policy file writes it, exactly: `500ms`, `1.5s`, `24h`.
+///
+/// ```
+/// use std::time::Duration;
+/// use aplomb::policy::time_in_words;
+///
+/// assert_eq!(time_in_words(Duration::from_millis(1_500)), "1.5s");
+/// ```
 #[must_use]
 pub fn written(time: Duration) -> String {
     let nanos = time.as_nanos();

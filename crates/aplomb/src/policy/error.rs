@@ -60,6 +60,14 @@ impl fmt::Display for Errors {
 impl Error for Errors {}
 
 /// One thing that is wrong with a policy file.
+///
+/// ```
+/// use aplomb::policy::{Fault, PolicyFile};
+///
+/// let errors = PolicyFile::parse("aplomb.toml", "version = 1\n[service]\nnam = 'x'").unwrap_err();
+/// let Fault { at, what, .. } = &errors.faults()[0];
+/// println!("{}:{at}: {what}", errors.file());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {

@@ -1,6 +1,14 @@
 //! The order of the layers, and why it is that one.
 
 /// A layer around a client.
+///
+/// ```
+/// use aplomb::policy::{ClientLayer, ServerLayer};
+///
+/// // The words that `layers = [...]` takes.
+/// assert_eq!(ClientLayer::Retry.as_str(), "retry");
+/// assert_eq!(ServerLayer::Admission.as_str(), "admission");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ClientLayer {

@@ -99,6 +99,16 @@ impl fmt::Display for RequestPattern {
 /// Names the operation that a request is part of: put it into the request's extensions.
 ///
 /// It comes before method and path, and is the only way for a request whose path tells nothing.
+///
+/// ```
+/// use aplomb::policy::OperationName;
+///
+/// // For a request that no pattern tells apart.
+/// let mut request = http::Request::post("/graphql").body(()).unwrap();
+/// request.extensions_mut().insert(OperationName::new("stock.look"));
+/// let name = request.extensions().get::<OperationName>().unwrap();
+/// assert_eq!(name.dependency(), Some("stock"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OperationName(Arc<str>);
 

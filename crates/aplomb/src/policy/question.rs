@@ -4,6 +4,16 @@ use std::error::Error;
 use std::fmt;
 
 /// A question that a policy answers before it is built.
+///
+/// ```
+/// use aplomb::core::OperationClass;
+/// use aplomb::policy::{Open, Policy, Question};
+///
+/// let unanswered = Policy::preset(OperationClass::KeyedWrite).build().unwrap_err();
+/// let open: &[Open] = unanswered.open();
+/// assert_eq!(open[0].question, Question::Repeat);
+/// assert_eq!(Question::ALL.len(), 6);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "there are six")]
 pub enum Question {

@@ -84,6 +84,23 @@ impl<S, O: Clone> Layer<S> for ProblemLayer<O> {
 }
 
 /// What the layer did.
+///
+/// ```
+/// use aplomb::{Cause, ProblemEvent};
+///
+/// fn tell(event: &ProblemEvent) {
+///     if let ProblemEvent::Failed(status) = event {
+///         eprintln!("answered {status} for a service that failed");
+///     }
+/// }
+///
+/// /// For the server's own log; the caller is not told.
+/// fn why<B>(response: &http::Response<B>) -> Option<String> {
+///     Some(response.extensions().get::<Cause>()?.error().to_string())
+/// }
+/// assert_eq!(why(&http::Response::new(())), None);
+/// # let _ = tell;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProblemEvent {

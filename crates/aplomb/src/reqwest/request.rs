@@ -9,6 +9,19 @@ use super::error::Result;
 use crate::policy::OperationName;
 
 /// A request under construction: reqwest's builder, which sends through the layers.
+///
+/// ```
+/// use aplomb::policy::PolicyFile;
+/// use aplomb::reqwest::{Client, RequestBuilder};
+///
+/// let text = "version = 1\n[service]\nname = 'shop'\n[dependency.stock.operation.look]\nclass = 'read'";
+/// let client = Client::new(PolicyFile::parse("aplomb.toml", text)?)?;
+/// // No pattern matches it, so the caller says which operation it is.
+/// let look: RequestBuilder = client.get("http://stock:7001/mug").operation("stock.look");
+/// let request = look.build()?;
+/// assert_eq!(request.method(), "GET");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "it does nothing until it is sent"]
 pub struct RequestBuilder {

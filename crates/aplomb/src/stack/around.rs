@@ -14,6 +14,28 @@ use super::observe::ObserveCalls;
 use crate::policy::{Mode, Policy, WhenExhausted};
 
 /// The layers that an operation has outside its calls, by what its policy says of their failure.
+///
+/// ```
+/// use aplomb::core::{DegradedKind, OperationClass};
+/// use aplomb::dead_letter::DeadLetterLayer;
+/// use aplomb::fallback::Fixed;
+/// use aplomb::policy::Policy;
+/// use aplomb::stack::{Answered, Answers, Bare, Calls, Lettered, Remembered, Stack, Whole};
+///
+/// // A stack says in its type what stands around its calls; whoever wraps stacks names the traits.
+/// fn is_plain<T: Answers + Calls>() {}
+/// is_plain::<Bare>();
+/// let read = || Policy::preset(OperationClass::Read).build();
+/// let remembers: Stack<_, _, Remembered<Bare>, _> = Stack::new(read()?).last_good();
+/// let few = Fixed::new(DegradedKind::Approximate, http::Response::new("a few".into()));
+/// let answers: Stack<_, _, Answered<Bare, _>, _> = Stack::new(read()?).fallback(few);
+/// let keeps: Stack<_, _, Lettered<Bare, _, _, _>, _> =
+///     Stack::new(read()?).dead_letters(DeadLetterLayer::hand_over());
+/// let hears: Stack<_, _, Whole<Bare, _>, _> =
+///     Stack::new(read()?).calls(|_: &()| tower::layer::util::Identity::new());
+/// # let _ = (remembers, answers, keeps, hears);
+/// # Ok::<(), aplomb::policy::Unanswered>(())
+/// ```
 pub trait Around<S, O> {
     /// The service with them.
     type Service;

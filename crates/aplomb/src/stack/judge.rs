@@ -9,6 +9,15 @@ use aplomb_core::{
 use crate::policy::Transient;
 
 /// The classifier of a policy's `transient`.
+///
+/// ```
+/// use aplomb::core::Classify;
+/// use aplomb::stack::Judge;
+///
+/// // What layers of one's own are given, so that they mean by failure what the stack means.
+/// fn is_classifier<R, C: Classify<R>>() {}
+/// is_classifier::<http::Response<()>, Judge>();
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Judge {
     transient: Transient,

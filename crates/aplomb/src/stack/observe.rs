@@ -43,6 +43,22 @@ impl<O> ObserveCalls for O where
 ///
 /// A function of two names is one: `|dependency: &str, operation: &str| ..`. So is, with the
 /// feature `telemetry`, `aplomb_telemetry::Metrics`.
+///
+/// ```
+/// use aplomb::stack::{ObserveCalls, Observers};
+///
+/// /// Hears nothing, and says for which operations it was asked.
+/// struct Named;
+/// impl Observers for Named {
+///     type Observer = ();
+///     fn of(&self, dependency: &str, operation: &str) {
+///         println!("{dependency}.{operation}");
+///     }
+/// }
+/// fn hears_all<O: ObserveCalls>(_: &O) {}
+/// hears_all(&());
+/// Named.of("stock", "look");
+/// ```
 pub trait Observers: Send + Sync + 'static {
     /// What hears the layers of one operation.
     type Observer: ObserveCalls;

@@ -126,6 +126,17 @@ where
 }
 
 /// A request is part of no operation of the policies. Nothing was sent.
+///
+/// ```
+/// use aplomb::core::cause;
+/// use aplomb::stack::NoOperation;
+///
+/// fn is_unnamed(error: &(dyn std::error::Error + 'static)) -> bool {
+///     // Nothing was sent: the request matches no operation of the policies.
+///     cause::<NoOperation>(error).is_some()
+/// }
+/// assert!(!is_unnamed(&std::fmt::Error));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoOperation {
     asked: Box<str>,

@@ -1,4 +1,26 @@
 /// Whether a policy acts.
+///
+/// ```
+/// use aplomb::core::OperationClass;
+/// use aplomb::policy::{
+///     Alert, Mode, Owner, Pace, Policy, Repeat, Transient, Waits, WhenExhausted, WhenPaused,
+/// };
+///
+/// let read = Policy::preset(OperationClass::Read).build()?;
+/// // The six answers:
+/// assert_eq!(read.transient(), Transient::Standard);
+/// assert_eq!(read.repeat(), &Repeat::ByMethod);
+/// assert_eq!(read.owner(), &Owner::Here);
+/// let waits: Option<Waits> = read.waits();
+/// let ends: &WhenExhausted = read.when_exhausted();
+/// let alerts: &[Alert] = read.alerts();
+/// // And how it goes on with them:
+/// assert_eq!(read.mode(), Mode::Enforce);
+/// assert_ne!(read.pace(), Pace::Rescheduled);
+/// let paused: WhenPaused = read.when_paused();
+/// # let _ = (waits, ends, alerts, paused);
+/// # Ok::<(), aplomb::policy::Unanswered>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "it acts or it does not")]
 pub enum Mode {

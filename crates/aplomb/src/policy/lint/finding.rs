@@ -6,7 +6,22 @@ use super::text::wrapped;
 
 /// Something that is wrong with a policy.
 ///
-/// Printed, it is a paragraph for people: code and place, what is wrong with the numbers, the mend.
+/// Printed, it is a paragraph for people: code and place, what is wrong with the numbers, the mend,
+/// the page of the book.
+///
+/// ```
+/// use aplomb::policy::{Code, Finding, PolicyFile, Position, Severity, human, lint};
+///
+/// let text = "version = 1\n[service]\nname = 'shop'\nfleet = 40\n[dependency.stock.operation.look]\n\
+///             class = 'read'\nbackoff = { jitter = 'none' }";
+/// let findings: Vec<Finding> = lint(&PolicyFile::parse("aplomb.toml", text)?);
+/// let finding = &findings[0];
+/// assert_eq!((finding.code, finding.severity), (Code::NoJitter, Severity::Error));
+/// assert_eq!(finding.at.map(|at: Position| at.line), Some(7));
+/// assert_eq!(finding.code.page(), "lint/no-jitter.html");
+/// println!("{}", human(&findings));
+/// # Ok::<(), aplomb::policy::Errors>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Finding {
@@ -71,7 +86,8 @@ impl fmt::Display for Finding {
         writeln!(f, "{severity:<7}  {code:<19}  {}", self.subject())?;
         writeln!(f, "{}", wrapped(&format!("at {}", self.place()), 9))?;
         writeln!(f, "{}", wrapped(&self.what, 9))?;
-        f.write_str(&wrapped(&format!("mend: {}", self.mend), 9))
+        writeln!(f, "{}", wrapped(&format!("mend: {}", self.mend), 9))?;
+        write!(f, "{:9}page: {}", "", self.code.page())
     }
 }
 
@@ -166,6 +182,11 @@ impl Code {
             Self::TwoOwners => "two-owners",
             Self::WriteWithoutKey => "write-without-key",
         }
+    }
+
+    /// Its page, as a path within the published book: the rule, the incident, a file that is mended.
+    pub fn page(self) -> String {
+        format!("lint/{self}.html")
     }
 }
 

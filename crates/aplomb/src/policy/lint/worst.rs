@@ -20,6 +20,18 @@ use super::super::value::Policy;
 /// is earned, and the store is what is left (Bronson et al., *Metastable Failures in Distributed
 /// Systems*, `HotOS` 2021: a system that sends A times as much while it fails recovers by itself
 /// only below 1/A of its capacity).
+///
+/// ```
+/// use aplomb::policy::{PolicyFile, Worst};
+///
+/// let text = "version = 1\n[service]\nname = 'shop'\n[dependency.stock.operation.look]\nclass = 'read'";
+/// let file = PolicyFile::parse("aplomb.toml", text)?;
+/// for (dependency, operation) in file.operations() {
+///     let worst = Worst::of(&file, dependency, operation);
+///     assert!(worst.sends_with_budgets <= worst.sends_without_budgets);
+/// }
+/// # Ok::<(), aplomb::policy::Errors>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Worst {

@@ -33,6 +33,18 @@ pub struct Sheet {
 }
 
 /// A sheet for each operation of a file.
+///
+/// ```
+/// use aplomb::policy::{PolicyFile, sheet};
+///
+/// let text = "version = 1\n[service]\nname = 'shop'\n[dependency.stock.operation.look]\nclass = 'read'";
+/// let file = PolicyFile::parse("aplomb.toml", text)?;
+/// let sheets: Vec<sheet::Sheet> = sheet::sheets(&file);
+/// assert_eq!(sheets.len(), 1);
+/// assert_eq!(sheets[0].answers.len(), 6);
+/// assert!(sheet::html(&file).starts_with("<!doctype html>"));
+/// # Ok::<(), aplomb::policy::Errors>(())
+/// ```
 #[must_use]
 pub fn sheets(file: &PolicyFile) -> Vec<Sheet> {
     let findings = lint(file);
