@@ -69,8 +69,8 @@ bare row is what this machine gives two threads that share nothing. The median o
 about half a minute. Made by `cargo xtask bench threads`.",
     why: &[(
         "aplomb",
-        "to be read beside the bare row, which is all that the machine gave two threads that share \
-         nothing; these count in lanes of their own, and both only read the breaker's word",
+        "each call counts the clones' common `Arc` up and down, a cache line that both threads write; \
+         an `Arc` of each clone's own would cost an allocation with every clone",
     )],
 };
 
