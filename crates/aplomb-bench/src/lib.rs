@@ -11,7 +11,7 @@ mod drive;
 pub mod http;
 mod inner;
 mod items;
-mod peers;
+pub mod peers;
 mod shared;
 pub mod sheet;
 

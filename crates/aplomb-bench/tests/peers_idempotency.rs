@@ -6,21 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use aplomb_bench::peers::idempotent::{self, COOKIE};
 use aplomb_testkit::blackbox::BlackBox;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use axum_idempotent::{IdempotentLayer, IdempotentOptions};
-use ruts::store::moka::MokaStore;
-use ruts::{CookieOptions, SessionLayer};
 use tokio::net::TcpListener;
-use tower_cookies::CookieManagerLayer;
 
 #[tokio::test]
 async fn the_peer_keeps_one_caller_after_the_other_and_neither_crowds_nor_payloads() {
     let effects = Arc::new(AtomicU64::new(0));
     let url = serve(peer(orders(&effects))).await;
-    let server = BlackBox::new(&url).header("cookie", SESSION).effects(move || {
+    let server = BlackBox::new(&url).header("cookie", COOKIE).effects(move || {
         let effects = Arc::clone(&effects);
         async move { effects.load(Ordering::SeqCst) }
     });
@@ -47,22 +44,13 @@ const BROKEN: [&str; 6] = [
     "a long body: 201",
 ];
 
-/// The session that every caller is in: its keys are kept by session.
-const SESSION: &str = "session=AAAAAAAAAAAAAAAAAAAAAA";
-
-/// Its layer with a key required, in the session that it needs, on a store in memory.
+/// Its layer with a key required.
 fn peer(routes: Router) -> Router {
-    let options = IdempotentOptions::new(DAY).use_idempotency_key_header(None, true);
-    let options = options.replay_header_name("idempotent-replayed");
-    let cookie = CookieOptions::build().name("session").max_age(86_400).path("/");
-    let sessions = SessionLayer::new(Arc::new(MokaStore::builder().build()));
-    routes
-        .layer(IdempotentLayer::<MokaStore>::new(options))
-        .layer(sessions.with_cookie_options(cookie))
-        .layer(CookieManagerLayer::new())
+    idempotent::with(routes, |options| {
+        let options = options.use_idempotency_key_header(None, true);
+        options.replay_header_name("idempotent-replayed")
+    })
 }
-
-const DAY: i64 = 86_400;
 
 /// Takes a moment, counts its effects, answers each with its number.
 fn orders(effects: &Arc<AtomicU64>) -> Router {
